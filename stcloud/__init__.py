@@ -1,0 +1,72 @@
+"""A client of Sematext Cloud's app-token API.
+
+::
+
+    import stcloud
+
+    configuration = stcloud.Configuration(api_key="...", region="EU")
+    with stcloud.ApiClient(configuration) as client:
+        api = stcloud.TokensApiControllerApi(client)
+        print(api.get_app_tokens1(app_id=789))
+"""
+
+from stcloud.api import TokensApiControllerApi
+from stcloud.api_client import ApiClient
+from stcloud.configuration import Configuration, InsecureTransportWarning
+from stcloud.exceptions import (
+    ApiException,
+    BadRequestException,
+    ConflictException,
+    ConnectionException,
+    ForbiddenException,
+    NotFoundException,
+    ServiceException,
+    TimeoutException,
+    TooManyRequestsException,
+    UnauthorizedException,
+    UnexpectedResponseException,
+    UnsuccessfulResponseException,
+)
+from stcloud.models import (
+    CreateTokenDto,
+    Error,
+    GenericMapBasedApiResponse,
+    TokenDto,
+    TokenResponse,
+    TokenResponseEntry,
+    TokensResponse,
+    TokensResponseEntry,
+    UpdateTokenDto,
+)
+from stcloud.retry import RetryPolicy
+from stcloud.version import __version__
+
+__all__ = [
+    "ApiClient",
+    "ApiException",
+    "BadRequestException",
+    "Configuration",
+    "ConflictException",
+    "ConnectionException",
+    "CreateTokenDto",
+    "Error",
+    "ForbiddenException",
+    "GenericMapBasedApiResponse",
+    "InsecureTransportWarning",
+    "NotFoundException",
+    "RetryPolicy",
+    "ServiceException",
+    "TimeoutException",
+    "TokenDto",
+    "TokenResponse",
+    "TokenResponseEntry",
+    "TokensApiControllerApi",
+    "TokensResponse",
+    "TokensResponseEntry",
+    "TooManyRequestsException",
+    "UnauthorizedException",
+    "UnexpectedResponseException",
+    "UnsuccessfulResponseException",
+    "UpdateTokenDto",
+    "__version__",
+]

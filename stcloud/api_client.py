@@ -1,0 +1,293 @@
+"""How a call is made: path, key and JSON out; status check and JSON in."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from stcloud import checks, logs, wire
+from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
+from stcloud.exceptions import (
+    UnexpectedResponseException,
+    UnsuccessfulResponseException,
+    exception_for,
+)
+from stcloud.models.values import is_object
+from stcloud.operation import Operation, Options, Request
+from stcloud.rest import Limits, RawResponse, RestClient
+from stcloud.version import __version__
+
+if TYPE_CHECKING:
+    from multiprocessing.pool import ThreadPool
+
+    from typing_extensions import Self
+
+    from stcloud.models.model import Model
+
+_JSON = "application/json"
+_OPTIONS = ("_preload_content", "_request_timeout", "_return_http_data_only", "async_req")
+
+
+class ApiClient:
+    """Makes calls and owns their connections; threads may share it.
+
+    As a context manager it closes its connections at the end. A client that nobody closes is
+    cleaned up when it is collected or the interpreter ends.
+
+    Args:
+        configuration: the settings; ``Configuration()`` if None.
+        header_name: a header to send with every request.
+        header_value: the value of that header.
+        cookie: the value of a Cookie header to send with every request.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration | None = None,
+        header_name: str | None = None,
+        header_value: str | None = None,
+        cookie: str | None = None,
+    ) -> None:
+        settings = Configuration() if configuration is None else configuration
+        self.configuration = settings
+        self.rest_client = RestClient(settings)
+        self.default_headers = HeaderTexts("default_headers", {"Accept": _JSON})
+        self.user_agent = f"stcloud/{__version__} python/{'.'.join(map(str, sys.version_info[:3]))}"
+        if header_name is not None:
+            self.set_default_header(header_name, header_value)
+        if cookie is not None:
+            self.set_default_header("Cookie", cookie)
+        self._pool: ThreadPool | None = None
+        self._pool_lock = threading.Lock()
+        logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
+
+    @property
+    def user_agent(self) -> str:
+        """What the client calls itself in the User-Agent header."""
+        return self.default_headers["User-Agent"]
+
+    @user_agent.setter
+    def user_agent(self, value: str) -> None:
+        self.default_headers["User-Agent"] = value
+
+    def set_default_header(self, header_name: str, header_value: str | None) -> None:
+        """Send a header with every request, or no longer if its value is None.
+
+        Raises:
+            ValueError: name or value cannot stand in a header.
+        """
+        self.default_headers[header_name] = header_value
+
+    def call_api(
+        self,
+        resource_path: str,
+        method: str,
+        path_params: Mapping[str, object] | None = None,
+        query_params: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+        header_params: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        response_type: type[Model] | None = None,
+        auth_settings: Collection[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Call any path of Sematext Cloud, such as ``/users-web/api/v3/apps``.
+
+        Args:
+            resource_path: the path, with ``{name}`` where a path parameter goes.
+            method: the HTTP method.
+            path_params: the path parameters; each is quoted.
+            query_params: the query parameters; a list gives one for each of its items.
+            header_params: headers of this request.
+            body: what to send as JSON; None for no body.
+            response_type: the model class of the answer; None for its JSON as it is.
+            auth_settings: an empty list sends no API key.
+            options: those of every call.
+
+        Returns:
+            ``(data, status, headers)``, or what the options ask for instead.
+
+        Raises:
+            ValueError: an argument is not allowed, or there is no API key.
+            TypeError: an argument has the wrong type; an unknown option.
+            ApiException: the call failed; see :mod:`stcloud.exceptions`.
+        """
+        safe = self.configuration.safe_chars_for_path_param
+        path = wire.path(resource_path, path_params or {}, query_params or (), safe)
+        headers = self._headers(header_params or {})
+        if auth_settings is None or auth_settings:
+            self._authorize(headers)
+        checked = self._options("call_api", options, data_only=False)
+        content = self._content(headers, None if body is None else wire.plain(body))
+        return self.send(Request(method.upper(), path, headers, content, response_type, checked))
+
+    def request(
+        self,
+        operation: Operation,
+        function: str,
+        arguments: Mapping[str, object],
+        options: Mapping[str, Any],
+        *,
+        data_only: bool,
+    ) -> Request:
+        """Return the request of an operation; all arguments and options are checked.
+
+        Raises:
+            ValueError: an argument is not allowed, or there is no API key.
+            TypeError: an argument or a field of the body has the wrong type; an unknown option.
+        """
+        ids = dict(arguments)
+        data = operation.body and wire.body(operation.body, ids.pop("body"))
+        ids = {name: checks.identifier(name, value) for name, value in ids.items()}
+        checked = self._options(function, options, data_only=data_only)
+        headers = self._headers({})
+        self._authorize(headers)
+        content = self._content(headers, data)
+        path = operation.template.format_map(ids)
+        return Request(operation.method, path, headers, content, operation.answer, checked)
+
+    def send(self, request: Request) -> Any:
+        """Make a call, here or on another thread, and return what its options ask for.
+
+        Raises:
+            ApiException: the call failed; see :mod:`stcloud.exceptions`.
+        """
+        options = request.options
+        if options.in_background:
+            request = request._replace(options=options._replace(in_background=False))
+            return self.pool.apply_async(self.send, (request,))
+        started = time.monotonic()
+        response = self.rest_client.request(
+            request.method, request.path, request.headers, request.body, options.limits
+        )
+        succeeded = 200 <= response.status < 300
+        if succeeded and options.raw:
+            data: Any = response
+        else:
+            content = self.rest_client.read(response)
+            logs.logger.debug(
+                "%s %s: %d after %.3f s, %d bytes",
+                request.method,
+                request.path,
+                response.status,
+                time.monotonic() - started,
+                len(content),
+            )
+            if not succeeded:
+                text = _text(content, request)
+                raise exception_for(response.status, response.reason, text, response.headers)
+            data = _answer(content, request, response)
+        return data if options.data_only else (data, response.status, response.headers)
+
+    @property
+    def pool(self) -> ThreadPool:
+        """The threads of ``async_req``, started when they are first needed."""
+        with self._pool_lock:
+            if self._pool is None:
+                from multiprocessing.pool import ThreadPool  # rarely needed, slow to import
+
+                self._pool = ThreadPool(self.configuration.connection_pool_maxsize)
+                self._end_pool = weakref.finalize(self, _end, self._pool)
+            return self._pool
+
+    def close(self) -> None:
+        """Wait for the calls made with ``async_req``, and close the connections.
+
+        A later call opens new ones.
+        """
+        with self._pool_lock:
+            if self._pool is not None:
+                self._end_pool()
+                self._pool = None
+        self.rest_client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def sanitize_for_serialization(self, obj: Any) -> Any:
+        """Return what JSON can hold of models, dates and containers of them.
+
+        Raises:
+            TypeError: something else is among them.
+        """
+        return wire.plain(obj)
+
+    def _options(self, function: str, given: Mapping[str, Any], *, data_only: bool) -> Options:
+        for name in given.keys() - set(_OPTIONS):
+            raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
+        timeout, settings = given.get("_request_timeout"), self.configuration
+        limits = (
+            (settings.connect_timeout, settings.read_timeout)
+            if timeout is None
+            else checks.time_limits("_request_timeout", timeout)
+        )
+        return Options(
+            in_background=bool(given.get("async_req")),
+            data_only=bool(given.get("_return_http_data_only", data_only)),
+            raw=not given.get("_preload_content", True),
+            limits=Limits(*limits),
+        )
+
+    def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
+        layers = (self.default_headers, HeaderTexts("header_params", own))
+        return {name.title(): text for layer in layers for name, text in layer.items() if text}
+
+    def _authorize(self, headers: dict[str, str]) -> None:
+        value = self.configuration.get_api_key_with_prefix(AUTHORIZATION)
+        if value:
+            headers[AUTHORIZATION] = value
+        elif AUTHORIZATION not in headers:
+            raise ValueError(
+                "there is no API key: give one with Configuration(api_key=...), "
+                "configuration.api_key['Authorization'] or the variable SEMATEXT_API_KEY"
+            )
+
+    def _content(self, headers: dict[str, str], data: object) -> bytes | None:
+        if data is None:
+            return None
+        headers.setdefault("Content-Type", _JSON)
+        return wire.to_json(data)
+
+
+def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
+    """Return what a 2xx answer says, as the class that the request names."""
+    try:
+        if response.status in (201, 204) and not content.strip():
+            return request.answer and request.answer.from_json({"success": True})
+        document = wire.from_json(content)
+        unsuccessful = is_object(document) and document.get("success") is False
+        if not unsuccessful:
+            return document if request.answer is None else request.answer.from_json(document)
+    except (ValueError, RecursionError) as error:
+        raise UnexpectedResponseException(
+            response.status,
+            response.reason,
+            body=_text(content, request),
+            headers=response.headers,
+            message=f"the answer is not what the API describes: {error}",
+        ) from error
+    raise UnsuccessfulResponseException.of_answer(
+        response.status, response.reason, _text(content, request), response.headers
+    )
+
+
+def _text(content: bytes, request: Request) -> str:
+    """Return an answer's body as text for an exception, without the key that it may echo."""
+    text = content.decode(errors="replace")
+    key = request.headers.get(AUTHORIZATION, "").rpartition(" ")[2]
+    return text.replace(key, "****") if key else text
+
+
+def _end(pool: ThreadPool) -> None:
+    """Let the threads finish what they were given, then end them."""
+    pool.close()
+    with suppress(RuntimeError):  # one of these threads dropped the client's last reference
+        pool.join()

@@ -1,0 +1,164 @@
+"""What a setting or an argument may be: each check returns the value to keep, or raises an error that says so.
+
+ValueError for what is not allowed, TypeError for a wrong type; none repeats what may be secret.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from six import ensure_str
+
+
+def wrong_type(name: str, allowed: str, value: object) -> TypeError:
+    """Return the error of a value whose type is not allowed; it does not repeat the value."""
+    return TypeError(f"{name} must be {allowed}, not {type(value).__name__}")
+
+
+def header_text(name: str, value: object) -> str:
+    """Text or bytes that an HTTP header can carry."""
+    if not isinstance(value, (str, bytes)):
+        raise wrong_type(name, "str or bytes", value)
+    try:
+        text = ensure_str(value)
+    except UnicodeDecodeError:
+        text = ""
+    if text and text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    raise ValueError(f"{name} must be printable ASCII, without spaces or line breaks at its ends")
+
+
+def url(name: str, value: object, *, credentials: bool = False) -> str:
+    """An absolute http(s) URL; the slash at its end is dropped."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "str", value)
+    try:
+        parts = urlsplit(value)
+        absolute = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        absolute = False
+    problems = {
+        "has spaces, control or non-ASCII characters": not value.isascii()
+        or not value.isprintable()
+        or " " in value,
+        "is not absolute": not absolute or "\\" in value,
+        "has credentials": "@" in value and not credentials,
+        "has a query or a fragment": "?" in value or "#" in value,
+    }
+    for problem, found in problems.items():
+        if found:
+            raise ValueError(
+                f"{name} must be an http(s) URL such as https://example.com/base; this one {problem}"
+            )
+    return value.rstrip("/")
+
+
+def is_plain_http(address: str) -> bool:
+    """Whether requests to the URL cross a network unencrypted."""
+    parts = urlsplit(address)
+    if parts.scheme != "http" or parts.hostname is None:
+        return False
+    from ipaddress import ip_address  # needed for plain http only
+
+    try:
+        return not ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return parts.hostname != "localhost" and not parts.hostname.endswith(".localhost")
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """One of these words, in any case."""
+    if isinstance(value, str) and value.upper() in allowed:
+        return value.upper()
+    raise ValueError(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False."""
+    if isinstance(value, bool):
+        return value
+    raise wrong_type(name, "bool", value)
+
+
+def text(name: str, value: object) -> str:
+    """Any text."""
+    if isinstance(value, str):
+        return value
+    raise wrong_type(name, "str", value)
+
+
+def path(name: str, value: object) -> str:
+    """A path, of a file or a folder that need not exist."""
+    try:
+        return text(name, os.fspath(value))  # type: ignore[call-overload]  # raises TypeError
+    except TypeError:
+        raise wrong_type(name, "a path", value) from None
+
+
+def file(name: str, value: object) -> str:
+    """The path of a file that exists."""
+    found = path(name, value)
+    if os.path.isfile(found):
+        return found
+    raise ValueError(f"{name} must be a file that exists, not {found!r}")
+
+
+def name_or_false(name: str, value: object) -> str | bool:
+    """A host name, or False."""
+    if isinstance(value, str) or value is False:
+        return value
+    raise wrong_type(name, "a host name or False", value)
+
+
+def function(name: str, value: object) -> Any:
+    """Something that can be called."""
+    if callable(value):
+        return value
+    raise wrong_type(name, "callable", value)
+
+
+def whole(name: str, value: object, *, least: int = 1) -> int:
+    """An int that is not too small."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(name, "int", value)
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+    return value
+
+
+def seconds(name: str, value: object) -> float:
+    """A time limit: a positive, finite number of seconds."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise wrong_type(name, "a number of seconds", value)
+    if 0 < value < math.inf:
+        return float(value)
+    raise ValueError(f"{name} must be a positive, finite number of seconds, not {value}")
+
+
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """None, or what the check allows."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def identifier(name: str, value: object) -> int:
+    """The id of an app or a token: a positive 64-bit int, or its digits as text."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise wrong_type(name, "an int or a string of digits", value)
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
+        raise ValueError(f"{name} must be a positive 64-bit int or its digits, not {value[:40]!r}")
+    number = int(value)
+    if 0 < number < 2**63:
+        return number
+    raise ValueError(f"{name} must be positive and fit 64 bits, not {number}")
+
+
+def time_limits(name: str, value: object) -> tuple[float, float]:
+    """Seconds to connect and seconds of silence: one number for both, or a pair."""
+    if not isinstance(value, (tuple, list)):
+        return seconds(name, value), seconds(name, value)
+    pair = cast("tuple[object, ...]", value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a number or a pair (connect, read), in seconds")
+    return seconds(name, pair[0]), seconds(name, pair[1])

@@ -1,0 +1,305 @@
+"""Where, who and how: the settings of a client, checked when they are set."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import platform
+import sys
+import warnings
+from collections import UserDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
+
+from stcloud import checks
+from stcloud.logs import logger
+from stcloud.retry import RetryPolicy
+from stcloud.version import __version__
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:  # only type checkers read it, and typing lacks it before Python 3.11
+
+    def dataclass_transform(**_: object) -> Callable[[type], type]:
+        return lambda cls: cls
+
+
+API_VERSION = "v3"
+AUTHORIZATION = "Authorization"
+"""The header that carries the API key, and its name in ``api_key`` and ``api_key_prefix``."""
+REGIONS = {"US": "https://apps.sematext.com", "EU": "https://apps.eu.sematext.com"}
+"""Region -> address of the service."""
+
+Given = TypeVar("Given", contravariant=True)
+Kept = TypeVar("Kept", covariant=True)
+T = TypeVar("T")
+
+
+class InsecureTransportWarning(UserWarning):
+    """The API key would cross a network unencrypted."""
+
+
+class HeaderTexts(UserDict[str, str]):
+    """A dict of texts that go into HTTP headers: checked when set, masked when shown.
+
+    Bytes are decoded. None and the empty text mean that there is none.
+    """
+
+    def __init__(self, owner: str, texts: Texts) -> None:
+        self.owner = owner
+        super().__init__(texts)
+
+    def __setitem__(self, name: str, value: str | bytes | None) -> None:
+        name = checks.header_text(f"a name in {self.owner}", name)
+        self.data[name] = checks.header_text(f"{self.owner}[{name!r}]", value) if value else ""
+
+    def __repr__(self) -> str:
+        return repr({name: text and "****" for name, text in self.data.items()})
+
+
+class Setting(Generic[Given, Kept]):
+    """An attribute that is checked when it is set."""
+
+    def __init__(
+        self, check: Callable[[str, Any], Kept], *, default: Any = None, secret: bool = False
+    ) -> None:
+        self.check = check
+        self.default = default
+        self.secret = secret
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Kept: ...
+    def __get__(self, instance: object, owner: type) -> object:
+        return self if instance is None else instance.__dict__[self.name]
+
+    def __set__(self, instance: object, value: Given) -> None:
+        instance.__dict__[self.name] = self.check(self.name, value)
+
+
+class Plain(Setting[T, T]):
+    """A setting that is kept as the type in which it is given."""
+
+
+class Region(Setting["str | None", Any]):
+    """The region whose address ``host`` is; setting it sets ``host``."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        return next((name for name, host in REGIONS.items() if host == instance.host), None)
+
+    def __set__(self, instance: Any, value: str | None) -> None:
+        if value is not None:
+            instance.host = REGIONS[self.check(self.name, value)]
+
+
+def _host(name: str, value: object) -> str:
+    host = checks.url(name, value)
+    if checks.is_plain_http(host):
+        warnings.warn(
+            f"{name} is plain http: the API key crosses the network unencrypted",
+            InsecureTransportWarning,
+            stacklevel=_levels_to_caller(),
+        )
+    return host
+
+
+def _levels_to_caller() -> int:
+    """Return the stack level, as seen from the function that asks, of the first frame outside."""
+    level, frame = 1, sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _region(name: str, value: object) -> str:
+    return checks.one_of(name, value, REGIONS)
+
+
+def _header_texts(name: str, value: object) -> HeaderTexts:
+    if isinstance(value, (str, bytes)):
+        value = {AUTHORIZATION: value and checks.header_text(name, value)}
+    if isinstance(value, Mapping):
+        return HeaderTexts(name, cast("Texts", value))
+    raise checks.wrong_type(name, "str, bytes or a dict", value)
+
+
+def _proxy(name: str, value: object) -> str:
+    return checks.url(name, value, credentials=True)
+
+
+def _retries(name: str, value: object) -> RetryPolicy:
+    if isinstance(value, RetryPolicy):
+        return value
+    return RetryPolicy(attempts=1 + checks.whole(name, value, least=0))
+
+
+Texts: TypeAlias = Mapping[str, str]
+Path: TypeAlias = "str | os.PathLike[str]"
+Hook: TypeAlias = "Callable[[Configuration], object]"
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(Setting, Plain, Region))
+class Settings:
+    """Type checkers draw the keywords of a subclass's constructor from its settings."""
+
+
+class Configuration(Settings):
+    """The settings of an :class:`~stcloud.ApiClient`; each can also be given by keyword.
+
+    What is not given, or None, comes from the configuration of :meth:`set_default` if there is
+    one, else from the environment (``SEMATEXT_API_KEY``; ``SEMATEXT_HOST``, before
+    ``SEMATEXT_REGION``), else it is the default. What is not allowed raises ValueError or
+    TypeError at once. Neither an error nor ``repr`` shows a secret.
+    """
+
+    region: Region = Region(_region, default=None)
+    """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts."""
+    host: Plain[str] = Plain(_host, default=REGIONS["US"])
+    """Address of the service; it may have a base path."""
+    api_key: Setting[str | bytes | Texts, HeaderTexts] = Setting(
+        _header_texts, default={}, secret=True
+    )
+    """The API key, under ``"Authorization"``; text or bytes alone stand for it."""
+    api_key_prefix: Setting[str | bytes | Texts, HeaderTexts] = Setting(
+        _header_texts, default="apiKey"
+    )
+    """The word before the key, unless the key starts with it; empty for none."""
+    refresh_api_key_hook: Plain[Hook | None] = Plain(checks.optional(checks.function), default=None)
+    """Called with the configuration before the key is read, to set a fresh one."""
+    username: Plain[str | None] = Plain(checks.optional(checks.text), default=None)
+    """Unused by this API."""
+    password: Plain[str | None] = Plain(checks.optional(checks.text), default=None, secret=True)
+    """Unused by this API."""
+    connect_timeout: Plain[float] = Plain(checks.seconds, default=5)
+    """Seconds that connecting may take."""
+    read_timeout: Plain[float] = Plain(checks.seconds, default=30)
+    """Seconds that the server may be silent."""
+    retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
+    """How often a call may be tried again, 0 for never, or a policy."""
+    verify_ssl: Plain[bool] = Plain(checks.flag, default=True)
+    """Whether the server's certificate and name are verified."""
+    ssl_ca_cert: Setting[Path | None, str | None] = Setting(
+        checks.optional(checks.file), default=None
+    )
+    """File of the trusted certificates (PEM); None for those of certifi."""
+    cert_file: Setting[Path | None, str | None] = Setting(
+        checks.optional(checks.file), default=None
+    )
+    """File of the client's certificate (PEM)."""
+    key_file: Setting[Path | None, str | None] = Setting(checks.optional(checks.file), default=None)
+    """File of the client certificate's key (PEM), unless ``cert_file`` has it."""
+    assert_hostname: Plain[str | bool | None] = Plain(
+        checks.optional(checks.name_or_false), default=None
+    )
+    """The name to expect in the certificate, instead of the host's; False for any."""
+    proxy: Plain[str | None] = Plain(checks.optional(_proxy), default=None, secret=True)
+    """URL of a proxy; it may have credentials."""
+    connection_pool_maxsize: Plain[int] = Plain(checks.whole, default=10)
+    """Connections at most, and threads for ``async_req``."""
+    safe_chars_for_path_param: Plain[str] = Plain(checks.text, default="")
+    """Characters that ``call_api`` does not quote in path parameters."""
+    temp_folder_path: Setting[Path | None, str | None] = Setting(
+        checks.optional(checks.path), default=None
+    )
+    """Unused by this API, which has no downloads."""
+    debug: Plain[bool] = Plain(checks.flag, default=False)
+    """Whether logger ``stcloud`` tells of each attempt; read when a client is made."""
+    logger_file: Setting[Path | None, str | None] = Setting(
+        checks.optional(checks.path), default=None
+    )
+    """File that logger ``stcloud`` writes to; read when a client is made."""
+    logger_format: Plain[str] = Plain(
+        checks.text, default="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    """Format of the lines in ``logger_file`` and, with ``debug``, on stderr."""
+
+    _default: ClassVar[Configuration | None] = None
+
+    if not TYPE_CHECKING:  # a type checker draws the signature from the settings
+
+        def __init__(self, **settings: Any) -> None:
+            for name in settings.keys() - _SETTINGS.keys():
+                raise TypeError(f"Configuration has no setting {name!r}")
+            given = {name: value for name, value in settings.items() if value is not None}
+            if self._default is None:
+                for name, setting in _SETTINGS.items():
+                    setattr(self, name, setting.default)
+                given = _environment(given) | given
+            else:
+                self.__dict__.update(copy.deepcopy(self._default.__dict__))
+            for name in _SETTINGS:  # in their order: a host overrules the region's
+                if name in given:
+                    setattr(self, name, given[name])
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in _SETTINGS:
+                raise AttributeError(f"Configuration has no setting {name!r}")
+            super().__setattr__(name, value)
+
+    @classmethod
+    def set_default(cls, default: Configuration | None) -> None:
+        """Make each new configuration start as a copy of this one; None ends that."""
+        cls._default = copy.deepcopy(default)
+
+    @property
+    def logger(self) -> dict[str, logging.Logger]:
+        """The one logger that this package writes to."""
+        return {"package_logger": logger}
+
+    def get_api_key_with_prefix(self, identifier: str) -> str | None:
+        """Return the header's value that carries this key, None if there is no key."""
+        if self.refresh_api_key_hook is not None:
+            self.refresh_api_key_hook(self)
+        key = self.api_key.get(identifier)
+        prefix = self.api_key_prefix.get(identifier)
+        return f"{prefix} {key}" if key and prefix and not key.startswith(f"{prefix} ") else key
+
+    def auth_settings(self) -> dict[str, dict[str, str | None]]:
+        """Return how requests are authorized; the value is the secret itself."""
+        return {
+            "api_key": {
+                "type": "api_key",
+                "in": "header",
+                "key": AUTHORIZATION,
+                "value": self.get_api_key_with_prefix(AUTHORIZATION),
+            }
+        }
+
+    def to_debug_report(self) -> str:
+        """Return what to tell the maintainers about this installation; it has no secret."""
+        return (
+            f"stcloud {__version__}, API {API_VERSION}, host {self.host}\n"
+            f"Python {platform.python_version()} on {platform.platform()}"
+        )
+
+    def __repr__(self) -> str:
+        shown = {
+            name: "****" if setting.secret and getattr(self, name) else getattr(self, name)
+            for name, setting in _SETTINGS.items()
+        }
+        return f"Configuration({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+_SETTINGS: dict[str, Setting[Any, Any]] = {
+    name: value for name, value in vars(Configuration).items() if isinstance(value, Setting)
+}
+_VARIABLES = {"region": "SEMATEXT_REGION", "host": "SEMATEXT_HOST", "api_key": "SEMATEXT_API_KEY"}
+
+
+def _environment(given: Mapping[str, object]) -> dict[str, str]:
+    """Return the settings that the environment gives in place of those not given."""
+    found: dict[str, str] = {}
+    for name, variable in _VARIABLES.items():
+        value = os.environ.get(variable)
+        overruled = name in given or (name == "host" and "region" in given)
+        if value and not overruled:
+            _SETTINGS[name].check(variable, value)
+            found[name] = value
+    return found

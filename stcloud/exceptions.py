@@ -1,0 +1,173 @@
+"""What a call may raise, besides ValueError and TypeError for bad arguments.
+
+::
+
+    ApiException                          any status that has no class of its own, 3xx included
+    |-- the service answered
+    |   |-- BadRequestException           400
+    |   |-- UnauthorizedException         401
+    |   |-- ForbiddenException            403
+    |   |-- NotFoundException             404
+    |   |-- ConflictException             409
+    |   |-- TooManyRequestsException      429
+    |   |-- ServiceException              5xx
+    |   |-- UnsuccessfulResponseException 2xx that says ``success: false``
+    |   `-- UnexpectedResponseException   2xx that is not what the API's contract says
+    `-- ConnectionException               no whole answer came; status 0, cause chained
+        `-- TimeoutException              a time limit ended the wait
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from stcloud.models.error import Error
+from stcloud.models.values import Mismatch, is_array, is_object, mask
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_MAX_TEXT = 500
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+
+
+class ApiException(Exception):
+    """The call failed after it was made.
+
+    Attributes:
+        status: the HTTP status, 0 where no whole answer came.
+        reason: the status line's text, or what went wrong.
+        body: the answer's body as text, None where there is none.
+        headers: the answer's headers, case-insensitive, None where there are none.
+        errors: the service's own reasons, often empty.
+        message: the service's own message, or what is wrong with the answer.
+    """
+
+    def __init__(
+        self,
+        status: int = 0,
+        reason: str | None = None,
+        *,
+        body: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Error] = (),
+        message: str | None = None,
+    ) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+        self.body = body
+        self.headers = headers
+        self.errors = list(errors)
+        self.message = message
+
+    @classmethod
+    def of_answer(
+        cls, status: int, reason: str | None, body: str, headers: Mapping[str, str]
+    ) -> Self:
+        """Make the exception of an answer, with what its body says; any body will do."""
+        errors, message = _reasons(body)
+        return cls(status, reason, body=body, headers=headers, errors=errors, message=message)
+
+    def __str__(self) -> str:
+        """Show status, reason and what the service said, printable, bounded, without secrets."""
+        said = [": ".join(filter(None, (error.code, error.message))) for error in self.errors]
+        if self.message and not any(self.message in text for text in said):
+            said.append(self.message)
+        text = ": ".join(filter(None, (self.reason, "; ".join(filter(None, said)))))
+        return _printable(f"({self.status}) {text}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+class BadRequestException(ApiException):
+    """400: the service did not accept the request."""
+
+
+class UnauthorizedException(ApiException):
+    """401: the API key is missing or unknown."""
+
+
+class ForbiddenException(ApiException):
+    """403: the API key may not do this."""
+
+
+class NotFoundException(ApiException):
+    """404: there is no such app or token."""
+
+
+class ConflictException(ApiException):
+    """409: the request does not fit the present state."""
+
+
+class TooManyRequestsException(ApiException):
+    """429: too many requests; try later."""
+
+
+class ServiceException(ApiException):
+    """5xx: the service failed."""
+
+
+class UnsuccessfulResponseException(ApiException):
+    """A 2xx answer that says ``success: false``: the service did not do what was asked."""
+
+
+class UnexpectedResponseException(ApiException):
+    """A 2xx answer that is not what the API's contract says; ``message`` names the place."""
+
+
+class ConnectionException(ApiException):
+    """No whole answer came: not connected, cut off, or not readable."""
+
+
+class TimeoutException(ConnectionException):
+    """A time limit ended the wait for the connection or the answer."""
+
+
+_BY_STATUS = {
+    400: BadRequestException,
+    401: UnauthorizedException,
+    403: ForbiddenException,
+    404: NotFoundException,
+    409: ConflictException,
+    429: TooManyRequestsException,
+}
+
+
+def exception_for(
+    status: int, reason: str | None, body: str, headers: Mapping[str, str]
+) -> ApiException:
+    """Return the exception of an answer whose status is not 2xx."""
+    kind = _BY_STATUS.get(status, ServiceException if status >= 500 else ApiException)
+    failure = kind.of_answer(status, reason, body, headers)
+    if 300 <= status < 400 and failure.message is None:
+        failure.message = f"the redirect to {headers.get('Location')} is not followed"
+    return failure
+
+
+def _reasons(body: str) -> tuple[list[Error], str | None]:
+    """Return the errors and the message of an answer, as far as its body is readable."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not is_object(document):
+        return [], None
+    listed, message = document.get("errors"), document.get("message")
+    errors: list[Error] = []
+    for entry in listed if is_array(listed) else ():
+        with suppress(Mismatch):
+            errors.append(Error.from_json(entry))
+    return errors, message if isinstance(message, str) else None
+
+
+def _printable(text: str) -> str:
+    text = text[: 8 * _MAX_TEXT]  # masking shortens by less than that, so no cut secret shows
+    text = _UUID.sub(lambda found: mask(found[0]), text)
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."

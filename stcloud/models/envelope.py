@@ -1,0 +1,18 @@
+"""What all answers of the service have in common."""
+
+from typing import Any
+
+from stcloud.models.error import Error
+from stcloud.models.model import Model
+
+
+class Envelope(Model):
+    """An answer: its data and whether the service did what was asked.
+
+    With ``success`` False, ``errors`` and ``message`` say why.
+    """
+
+    data: Any = None
+    errors: list[Error] | None = None
+    message: str | None = None
+    success: bool | None = None

@@ -1,0 +1,209 @@
+"""The base of every model: a field is stated once, and all else is drawn from that statement."""
+
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
+
+from stcloud.models.values import (
+    CODECS,
+    Codec,
+    Mismatch,
+    expected,
+    is_array,
+    is_object,
+    json_object,
+    list_codec,
+    masked,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:  # only type checkers read it, and typing lacks it before Python 3.11
+
+    def dataclass_transform(**_: object) -> Callable[[type], type]:
+        return lambda cls: cls
+
+
+class Field(NamedTuple):
+    """What a field's line says beyond name and type."""
+
+    json_name: str | None
+
+
+def field(*, default: None = None, json_name: str) -> Any:
+    """State a field whose JSON name is not its attribute name."""
+    return Field(json_name)
+
+
+@dataclass_transform(field_specifiers=(field,))
+class ModelType(type):
+    """Makes slots of the ``name: type | None = None`` lines of a model.
+
+    Type checkers read the same lines as a dataclass's, so constructors are typed too.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "ModelType":
+        own = {
+            key: value.json_name if value else key
+            for key, value in namespace.items()
+            if isinstance(value, Field) or (value is None and not key.startswith("_"))
+        }
+        for key in own:
+            del namespace[key]  # a class attribute would shut out the slot of that name
+        inherited = getattr(bases[0], "attribute_map", {}) if bases else {}
+        namespace.setdefault("__slots__", tuple(own.keys() - inherited.keys()))
+        namespace["attribute_map"] = inherited | own
+        return super().__new__(mcs, name, bases, namespace)
+
+
+class _Extra:
+    """Holds what is no field; outside the model, where type checkers see fields only."""
+
+    __slots__ = ("_additional",)
+    _additional: dict[str, Any] | None
+
+
+class Model(_Extra, metaclass=ModelType):
+    """A JSON object with named fields; every field may be None.
+
+    Fields are given by keyword or in their order. Fields of an answer that the model does not
+    know are kept in :attr:`additional_properties`. ``repr``, ``str`` and :meth:`to_str` mask
+    secrets; attributes and :meth:`to_dict` give them whole.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # mutable, so not hashable
+
+    attribute_map: ClassVar[dict[str, str]]
+    """Attribute name -> JSON name."""
+    swagger_types: ClassVar[dict[str, str]]
+    """Attribute name -> type name."""
+    _codecs: ClassVar[dict[str, Codec]]
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls)
+        cls._codecs = {name: _codec(hints[name]) for name in cls.attribute_map}
+        cls.swagger_types = {name: codec.type_name for name, codec in cls._codecs.items()}
+
+    if not TYPE_CHECKING:  # a type checker draws each model's own signature from its fields
+
+        def __init__(self, *values: Any, **fields: Any) -> None:
+            model, names = type(self).__name__, tuple(self.attribute_map)
+            if len(values) > len(names):
+                raise TypeError(f"{model} takes at most {len(names)} fields, got {len(values)}")
+            given = dict(zip(names, values, strict=False))
+            for name in fields:
+                if name in given:
+                    raise TypeError(f"{model} got field {name!r} twice")
+                if name not in names:
+                    raise TypeError(f"{model} has no field {name!r}; it has {', '.join(names)}")
+            given |= fields
+            self._additional = None
+            for name in names:
+                setattr(self, name, given.get(name))
+
+    @property
+    def additional_properties(self) -> dict[str, Any]:
+        """The fields that the model does not know, by JSON name."""
+        if self._additional is None:
+            self._additional = {}
+        return self._additional
+
+    @classmethod
+    def from_json(cls, value: object) -> "Self":
+        """Make a model of a JSON object; a ``Mismatch`` names the field that is not its type."""
+        document = json_object(value)
+        self = cls.__new__(cls)
+        for name, json_name in cls.attribute_map.items():
+            item = document.get(json_name)
+            if item is not None:
+                try:
+                    item = cls._codecs[name].decode(item)
+                except Mismatch as error:
+                    error.within(json_name)
+                    raise
+            setattr(self, name, item)
+        known = cls.attribute_map.values()
+        self._additional = {key: document[key] for key in document if key not in known} or None
+        return self
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Self":
+        """Make a model of a mapping from attribute names or JSON names.
+
+        Raises:
+            TypeError: a key names no field, or two keys name the same one.
+        """
+        attributes = {json_name: name for name, json_name in cls.attribute_map.items()}
+        given: dict[str, Any] = {}
+        for key, value in fields.items():
+            name = attributes.get(key, key)
+            if name in given:
+                raise TypeError(f"{cls.__name__} got field {name!r} twice")
+            given[name] = value
+        return cls(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object: wire names, no None.
+
+        A ``Mismatch`` names the field that is not its type.
+        """
+        document = dict(self._additional or {})
+        for name, value in self._items():
+            if value is not None:
+                try:
+                    document[self.attribute_map[name]] = self._codecs[name].encode(value)
+                except Mismatch as error:
+                    error.within(name)
+                    raise
+        return document
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields by attribute name, nested models as dicts too; secrets are whole."""
+        return {**(self._additional or {}), **{name: _plain(item) for name, item in self._items()}}
+
+    def to_str(self) -> str:
+        """Return the fields as readable text, secrets masked."""
+        from pprint import pformat  # needed only when a person looks
+
+        return pformat(masked(self.to_dict()))
+
+    def _items(self) -> Iterator[tuple[str, Any]]:
+        return ((name, getattr(self, name)) for name in self.attribute_map)
+
+    def __repr__(self) -> str:
+        return self.to_str()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+
+def _codec(annotation: Any) -> Codec:
+    """Return the codec of a field's annotation, ``type | None`` or ``Any``."""
+    if isinstance(annotation, types.UnionType):
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is list:
+        return list_codec(_codec(get_args(annotation)[0]))
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return _model_codec(annotation)
+    return CODECS[get_origin(annotation) or annotation]
+
+
+def _model_codec(model: type[Model]) -> Codec:
+    def encode(value: object) -> dict[str, Any]:
+        if isinstance(value, model):
+            return value.to_json()
+        raise expected(model.__name__, value)
+
+    return Codec(model.__name__, model.from_json, encode)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.to_dict()
+    if is_array(value):
+        return [_plain(item) for item in value]
+    if is_object(value):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,10 @@
+"""The answer that holds the tokens of an app."""
+
+from stcloud.models.envelope import Envelope
+from stcloud.models.tokens_response_entry import TokensResponseEntry
+
+
+class TokensResponse(Envelope):
+    """The answer to listing an app's tokens."""
+
+    data: TokensResponseEntry | None = None

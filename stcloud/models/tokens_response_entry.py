@@ -1,0 +1,10 @@
+"""The data of a ``TokensResponse``."""
+
+from stcloud.models.model import Model
+from stcloud.models.token_dto import TokenDto
+
+
+class TokensResponseEntry(Model):
+    """The tokens of an app, as an answer's data."""
+
+    tokens: list[TokenDto] | None = None

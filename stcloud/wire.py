@@ -1,0 +1,90 @@
+"""What travels: paths, JSON text, and the plain data that it is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, NoReturn, cast
+from urllib.parse import quote, urlencode
+
+from stcloud import checks
+from stcloud.models.model import Model
+from stcloud.models.values import Mismatch
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def from_json(content: bytes) -> Any:
+    """Return the data of JSON text; ValueError or RecursionError if it is none."""
+    return _decode(content.decode())
+
+
+def to_json(data: object) -> bytes:
+    """Return the JSON text of plain data; ValueError if JSON cannot hold it."""
+    return _encode(data).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can hold of models, dates and containers of them.
+
+    Raises:
+        TypeError: something else is among them.
+    """
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Model):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in cast("Mapping[object, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in cast("Iterable[Any]", value)]
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def body(model: type[Model], value: object) -> dict[str, Any]:
+    """Return the data of a request's body, given as its model or as a dict of the same fields.
+
+    Raises:
+        TypeError: it is something else, or one of its fields is.
+    """
+    if isinstance(value, Mapping):
+        value = model.from_dict(cast("Mapping[str, Any]", value))
+    if not isinstance(value, model):
+        raise checks.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
+    try:
+        return value.to_json()
+    except Mismatch as error:
+        raise TypeError(f"body: {model.__name__}.{error}") from error
+
+
+def path(
+    template: str,
+    parameters: Mapping[str, object],
+    query: Mapping[str, object] | Iterable[tuple[str, object]],
+    safe: str,
+) -> str:
+    """Return a path with quoted parameters for its ``{name}`` places, and a query if any.
+
+    Raises:
+        ValueError: a parameter would change the path's shape, or the path is none.
+    """
+    filled = template
+    for name, value in parameters.items():
+        text = quote(str(value), safe=safe)
+        if text in ("", ".", ".."):
+            raise ValueError(f"path parameter {name!r} must not be {text!r}")
+        filled = filled.replace(f"{{{name}}}", text)
+    if not filled.startswith("/") or not filled.isascii() or not filled.isprintable():
+        raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
+    pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
+    encoded = urlencode([(name, plain(value)) for name, value in pairs], doseq=True)
+    return f"{filled}?{encoded}" if encoded else filled

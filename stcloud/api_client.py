@@ -83,7 +83,7 @@ class ApiClient:
         """
         self.default_headers[header_name] = header_value
 
-    def call_api(
+    def call_api(  # noqa: PLR0913  # the signature that scripts rely on
         self,
         resource_path: str,
         method: str,

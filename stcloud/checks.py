@@ -1,4 +1,4 @@
-"""What a setting or an argument may be: each check returns the value to keep, or raises an error that says so.
+"""What a setting or an argument may be: each check returns the value to keep, or raises.
 
 ValueError for what is not allowed, TypeError for a wrong type; none repeats what may be secret.
 """
@@ -6,6 +6,7 @@ ValueError for what is not allowed, TypeError for a wrong type; none repeats wha
 import math
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +31,11 @@ def header_text(name: str, value: object) -> str:
     raise ValueError(f"{name} must be printable ASCII, without spaces or line breaks at its ends")
 
 
+def is_visible(value: str) -> bool:
+    """Whether the text is of the characters that a URL may have: ASCII that is seen."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
 def url(name: str, value: object, *, credentials: bool = False) -> str:
     """An absolute http(s) URL; the slash at its end is dropped."""
     if not isinstance(value, str):
@@ -40,18 +46,14 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
     except ValueError:
         absolute = False
     problems = {
-        "has spaces, control or non-ASCII characters": not value.isascii()
-        or not value.isprintable()
-        or " " in value,
+        "has spaces, control or non-ASCII characters": not is_visible(value),
         "is not absolute": not absolute or "\\" in value,
         "has credentials": "@" in value and not credentials,
         "has a query or a fragment": "?" in value or "#" in value,
     }
     for problem, found in problems.items():
         if found:
-            raise ValueError(
-                f"{name} must be an http(s) URL such as https://example.com/base; this one {problem}"
-            )
+            raise ValueError(f"{name} must be a URL such as https://example.com; this {problem}")
     return value.rstrip("/")
 
 
@@ -100,7 +102,7 @@ def path(name: str, value: object) -> str:
 def file(name: str, value: object) -> str:
     """The path of a file that exists."""
     found = path(name, value)
-    if os.path.isfile(found):
+    if Path(found).is_file():
         return found
     raise ValueError(f"{name} must be a file that exists, not {found!r}")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 else:  # only type checkers read it, and typing lacks it before Python 3.11
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
+        """Change nothing at run time."""
         return lambda cls: cls
 
 

@@ -1,7 +1,7 @@
 """The package's one logger; no other logger, level or handler is ever touched."""
 
 import logging
-import os
+from pathlib import Path
 
 logger = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
@@ -13,7 +13,7 @@ def switch_on(debug: bool, file: str | None, line_format: str) -> None:
         logger.setLevel(logging.DEBUG)
     handler: logging.Handler
     if file is not None:
-        path = os.path.abspath(file)
+        path = str(Path(file).absolute())
         if any(getattr(known, "baseFilename", None) == path for known in logger.handlers):
             return
         handler = logging.FileHandler(path, encoding="utf-8", delay=True)

@@ -100,6 +100,7 @@ class RestClient:
         try:
             return response.read()
         except _FAILURES as error:
+            response.close()
             raise _translated(error, self._configuration.host) from error
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ def path(
         if text in ("", ".", ".."):
             raise ValueError(f"path parameter {name!r} must not be {text!r}")
         filled = filled.replace(f"{{{name}}}", text)
-    if not filled.startswith("/") or not filled.isascii() or not filled.isprintable():
+    if not filled.startswith("/") or not checks.is_visible(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
     encoded = urlencode([(name, plain(value)) for name, value in pairs], doseq=True)

@@ -1,7 +1,7 @@
 """The tokens of an app: list, create, change, replace and delete them.
 
 The methods' bodies are empty: what a method takes and returns is declared, and the decorator
-makes the call. Each takes the options of every call as well; see ``docs/TokensApiControllerApi.md``.
+makes the call. ``docs/TokensApiControllerApi.md`` tells the options that each of them takes.
 """
 
 from __future__ import annotations

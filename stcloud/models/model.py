@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:  # only type checkers read it, and typing lacks it before Python 3.11
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
+        """Change nothing at run time."""
         return lambda cls: cls
 
 
@@ -30,7 +31,7 @@ class Field(NamedTuple):
     json_name: str | None
 
 
-def field(*, default: None = None, json_name: str) -> Any:
+def field(*, default: None, json_name: str) -> Any:  # noqa: ARG001  # for type checkers
     """State a field whose JSON name is not its attribute name."""
     return Field(json_name)
 
@@ -43,6 +44,7 @@ class ModelType(type):
     """
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "ModelType":
+        """Make the class, its fields turned into slots."""
         own = {
             key: value.json_name if value else key
             for key, value in namespace.items()
@@ -95,7 +97,7 @@ class Model(_Extra, metaclass=ModelType):
                 if name in given:
                     raise TypeError(f"{model} got field {name!r} twice")
                 if name not in names:
-                    raise TypeError(f"{model} has no field {name!r}; it has {', '.join(names)}")
+                    raise _no_field(type(self), name)
             given |= fields
             self._additional = None
             for name in names:
@@ -137,6 +139,8 @@ class Model(_Extra, metaclass=ModelType):
         given: dict[str, Any] = {}
         for key, value in fields.items():
             name = attributes.get(key, key)
+            if name not in cls.attribute_map:
+                raise _no_field(cls, key)
             if name in given:
                 raise TypeError(f"{cls.__name__} got field {name!r} twice")
             given[name] = value
@@ -177,6 +181,11 @@ class Model(_Extra, metaclass=ModelType):
         if type(other) is not type(self):
             return NotImplemented
         return self.to_dict() == other.to_dict()
+
+
+def _no_field(model: type[Model], name: object) -> TypeError:
+    fields = ", ".join(model.attribute_map)
+    return TypeError(f"{model.__name__} has no field {name!r}; it has {fields}")
 
 
 def _codec(annotation: Any) -> Codec:

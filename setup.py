@@ -1,0 +1,50 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    # Read as text: importing stcloud would need its requirements, which a build environment lacks.
+    source = (ROOT / "stcloud" / "version.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    if match is None:
+        raise RuntimeError('stcloud/version.py has no line like __version__ = "1.2.3"')
+    return match[1]
+
+
+def requirements(file_name: str) -> list[str]:
+    lines = (ROOT / file_name).read_text(encoding="utf-8").splitlines()
+    stated = (line.partition("#")[0].strip() for line in lines)
+    return [requirement for requirement in stated if requirement]
+
+
+SANDBOX = ["werkzeug>=3", "jsonschema>=4"]
+
+setup(
+    name="stcloud",
+    version=version(),
+    description="Client for the app-token API of Sematext Cloud, with a local sandbox to try it on",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    maintainer="stcloud maintainers",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["sematext", "sematext cloud", "tokens", "api", "sdk"],
+    classifiers=[
+        "Development Status :: 5 - Production/Stable",
+        "Intended Audience :: Developers",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3 :: Only",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    packages=find_packages(include=["stcloud", "stcloud.*"]),  # with py.typed and stubs
+    install_requires=requirements("requirements.txt"),
+    extras_require={
+        "sandbox": SANDBOX,
+        "test": SANDBOX + requirements("test-requirements.txt"),
+    },
+)

@@ -1,0 +1,148 @@
+"""What is asked and what is answered: who may ask, routes, operations, the envelope."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from typing import Any
+
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, Unauthorized
+from werkzeug.routing import IntegerConverter, Map, Rule
+
+from stcloud.sandbox.bodies import Body, InvalidFields
+from stcloud.sandbox.store import MAX_ID, Store, TokenNotFoundError
+
+_TOKENS = "/users-web/api/v3/apps/<id:app_id>/tokens"
+_TOKEN = f"{_TOKENS}/<id:token_id>"
+_CREATE = Body(name="str", readable="bool", writeable="bool")
+_UPDATE = Body(enabled="bool", name="str")
+
+_logger = logging.getLogger("stcloud.sandbox")
+_logger.addHandler(logging.NullHandler())  # quiet unless asked
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, a JSON document and the headers that belong to them."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One endpoint: the SDK's name for it, what does it, and the body it takes."""
+
+    name: str
+    run: Callable[..., dict[str, Any]]
+    body: Body | None = None
+
+
+class _Id(IntegerConverter):
+    regex = "[0-9]{1,19}"  # as int64 needs; int() refuses very long ones
+
+
+class App:
+    """The API without its transport."""
+
+    def __init__(self, store: Store, api_key: str) -> None:
+        self._store = store
+        self._api_key = api_key
+        table: list[tuple[str, str, str, Callable[..., dict[str, Any]], Body | None]] = [
+            ("GET", _TOKENS, "get_app_tokens1", self._list, None),
+            ("POST", _TOKENS, "create_app_token", self._create, _CREATE),
+            ("PUT", _TOKEN, "update_app_token", self._update, _UPDATE),
+            ("DELETE", _TOKEN, "delete_app_token1", self._delete, None),
+            ("POST", f"{_TOKEN}/regenerate", "regenerate_app_token1", self._regenerate, None),
+        ]
+        rules = [
+            Rule(path, methods=[method], endpoint=Operation(name, run, body))
+            for method, path, name, run, body in table
+        ]
+        self._routes = Map(rules, converters={"id": _Id}, merge_slashes=False).bind("")
+
+    def answer(self, method: str, path: str, headers: Message, content: bytes) -> Answer:
+        """Answer one request; a write is committed when this returns."""
+        try:
+            operation, arguments = self._accept(method, path, headers, content)
+            return _answer(HTTPStatus.OK, data=operation.run(**arguments))
+        except InvalidFields as error:
+            return refusal(error, *(self._redact(problem) for problem in error.problems))
+        except HTTPException as error:
+            return refusal(error)
+        except TokenNotFoundError:
+            return refusal(NotFound("The app has no such token."))
+        except Exception:
+            _logger.exception("%s failed", method)
+            return refusal(InternalServerError("The sandbox failed; its log says why."))
+
+    def _accept(
+        self, method: str, path: str, headers: Message, content: bytes
+    ) -> tuple[Operation, dict[str, Any]]:
+        self._authorize(headers)
+        operation, ids = self._routes.match(path, method)
+        if max(ids.values()) > MAX_ID or not self._store.has_app(ids["app_id"]):
+            raise NotFound("There is no such app or token.")
+        body = {"body": operation.body.read(headers, content)} if operation.body else {}
+        return operation, {**ids, **body}
+
+    def _authorize(self, headers: Message) -> None:
+        given = ",".join(headers.get_all("Authorization", []))
+        if not hmac.compare_digest(given.encode(), f"apiKey {self._api_key}".encode()):
+            raise Unauthorized(
+                "The header Authorization must be 'apiKey', a space and the key.",
+                www_authenticate=WWWAuthenticate("apiKey"),
+            )
+
+    def _redact(self, text: str) -> str:
+        return text.replace(self._api_key, "***")[:200]
+
+    def _list(self, app_id: int) -> dict[str, Any]:
+        return {"tokens": self._store.tokens(app_id)}
+
+    def _create(self, app_id: int, body: dict[str, Any]) -> dict[str, Any]:
+        return {"token": self._store.create(app_id, body)}
+
+    def _update(self, app_id: int, token_id: int, body: dict[str, Any]) -> dict[str, Any]:
+        return {"token": self._store.update(app_id, token_id, body)}
+
+    def _regenerate(self, app_id: int, token_id: int) -> dict[str, Any]:
+        return {"token": self._store.regenerate(app_id, token_id)}
+
+    def _delete(self, app_id: int, token_id: int) -> dict[str, Any]:
+        self._store.delete(app_id, token_id)
+        return {}
+
+
+def refusal(error: HTTPException, *messages: str) -> Answer:
+    """Return the envelope for an error; ``messages`` replace its own description."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    summary = error.description or status.phrase
+    return _answer(
+        status,
+        errors=[{"code": status.name, "message": each} for each in messages or [summary]],
+        message=summary,
+        headers=dict(error.get_headers()),
+    )
+
+
+def _answer(
+    status: HTTPStatus,
+    data: Mapping[str, Any] | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
+    message: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    envelope = {"data": data, "errors": errors, "message": message, "success": status < 400}
+    return Answer(
+        status,
+        json.dumps(envelope).encode(),
+        {**(headers or {}), "Content-Type": "application/json"},
+    )

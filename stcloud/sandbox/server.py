@@ -1,0 +1,181 @@
+"""HTTP/1.1 over threads: connections that stay open, whatever was sent on them.
+
+Werkzeug's own server closes a connection after each answer, so this one stands on the
+standard library's. A thread serves one connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import socket
+import socketserver
+import ssl
+import threading
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import unquote
+
+from werkzeug.exceptions import BadRequest, default_exceptions
+
+from stcloud.sandbox.app import Answer, App, refusal
+
+MAX_BODY = 1024 * 1024
+_PATIENCE = 1.0  # seconds for a peer that does not read, or does not stop sending
+
+_logger = logging.getLogger("stcloud.sandbox")
+
+
+class _Connection(BaseHTTPRequestHandler):
+    """Reads the requests of one connection and writes their answers."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def __init__(self, app: App, closing: threading.Event, *arguments: Any) -> None:
+        self._app = app
+        self._closing = closing
+        super().__init__(*arguments)
+
+    def setup(self) -> None:
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()  # here, for a slow one must not hold up the others
+        super().setup()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):  # every method: the app decides which are allowed
+            return self._serve
+        raise AttributeError(name)
+
+    def _serve(self) -> None:
+        problem = self._framing_problem()
+        if problem:
+            self.send_error(problem)
+            return
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:
+            self.close_connection = True  # the client hung up
+            return
+        path = unquote(self.path.partition("?")[0])
+        self._send(self._app.answer(self.command, path, self.headers, content))
+
+    def _framing_problem(self) -> HTTPStatus | None:
+        lengths = self.headers.get_all("Content-Length", ["0"])
+        if "Transfer-Encoding" in self.headers:
+            return HTTPStatus.LENGTH_REQUIRED
+        if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
+            return HTTPStatus.BAD_REQUEST
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(lengths[0]) > MAX_BODY else None
+
+    def _send(self, answer: Answer) -> None:
+        if self._closing.is_set():
+            self.close_connection = True
+        headers = {
+            **answer.headers,
+            "Content-Length": len(answer.content),
+            "Date": self.date_time_string(),
+            "Connection": "close" if self.close_connection else "keep-alive",
+        }
+        status = HTTPStatus(answer.status)
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.wfile.write(head if self.command == "HEAD" else head + answer.content)
+        _logger.info("%s %d", ascii(self.requestline.partition("?")[0])[1:-1], status)
+
+    def send_error(self, code: int, *_: Any, **__: Any) -> None:
+        """Answer what cannot be read as a request, and hang up."""
+        self.close_connection = True
+        self._send(refusal(default_exceptions.get(code, BadRequest)()))
+        self._discard()
+
+    def _discard(self) -> None:
+        """Read on for a while: to close now would reset the connection under the answer."""
+        socket.socket.shutdown(self.connection, socket.SHUT_WR)
+        self.connection.settimeout(_PATIENCE)
+        for _ in range(1000):
+            if not self.rfile.read1(MAX_BODY):
+                break
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Keep what the base class would print for whoever debugs."""
+        _logger.debug(format, *args)
+
+
+class Server(socketserver.TCPServer):
+    """Listens and answers from its making until ``stop()``."""
+
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, app: App, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        self._ssl_context = ssl_context
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._open: dict[threading.Thread, socket.socket] = {}
+        super().__init__((host, port), partial(_Connection, app, self._closing))
+        self._acceptor = threading.Thread(target=self.serve_forever, args=[0.05], daemon=True)
+        self._acceptor.start()
+
+    @property
+    def url(self) -> str:
+        """The address to reach it at."""
+        host, port = self.socket.getsockname()[:2]
+        scheme = "https" if self._ssl_context else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def stop(self) -> None:
+        """Finish the answers under way, close every connection and join every thread."""
+        self._closing.set()
+        self.shutdown()
+        self._acceptor.join()
+        self.server_close()
+        self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still answer
+        last_resort = threading.Timer(_PATIENCE, self._hang_up, [socket.SHUT_RDWR])
+        last_resort.start()
+        for thread in self._open:
+            thread.join()
+        last_resort.cancel()
+        last_resort.join()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; its TLS handshake is left to its thread."""
+        connection, address = super().get_request()
+        if self._ssl_context:
+            connection = self._ssl_context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread; a daemon, so that a forgotten sandbox stops nobody."""
+        thread = threading.Thread(
+            target=self._converse, args=[request, client_address], daemon=True
+        )
+        self._open = {known: its for known, its in self._open.items() if known.is_alive()}
+        self._open[thread] = request
+        thread.start()
+
+    def _converse(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except OSError as error:
+            _logger.debug("connection of %s ended: %s", client_address, error)
+        except Exception:
+            _logger.exception("connection of %s failed", client_address)
+        finally:
+            with self._lock:
+                self.shutdown_request(request)
+
+    def _hang_up(self, how: int) -> None:
+        with self._lock:  # else a descriptor could be closed, and taken by another, meanwhile
+            for connection in self._open.values():
+                with contextlib.suppress(OSError):
+                    # Not SSLSocket's: that would let its thread go on in plain text.
+                    socket.socket.shutdown(connection, how)

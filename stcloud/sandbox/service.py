@@ -1,0 +1,110 @@
+"""Store, app and server put together."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import uuid
+
+from stcloud.sandbox.app import App
+from stcloud.sandbox.server import Server
+from stcloud.sandbox.store import MAX_ID, Store
+
+
+class Sandbox:
+    """A local Sematext-Cloud-like service for app tokens, with one app to begin with.
+
+    Use it in a ``with`` statement, or call ``start()`` and ``close()``.
+
+    What the public contract leaves open is chosen here: a token without a name has the name null,
+    ``readable`` and ``writeable`` are true unless given, a new token is enabled, and a null in an
+    update changes nothing. Deleting answers 200. The first token of a new database has the id 789,
+    as the app has, so that the examples of the documentation run as they are pasted.
+
+    Args:
+        api_key: The key that requests must carry; a random one by default.
+        app_id: The app that exists from the start.
+        database: A file that keeps the tokens; by default they live in memory until ``close()``.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        ssl_context: Serve HTTPS with this context, which holds the certificate.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        app_id: int = 789,
+        database: str | os.PathLike[str] = ":memory:",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.api_key = api_key or str(uuid.uuid4())
+        self.app_id = _checked(app_id)
+        self._database = database
+        self._host = host
+        self._port = port
+        self._ssl_context = ssl_context
+        self._parts: tuple[Store, Server] | None = None
+
+    def start(self) -> None:
+        """Open the database and listen.
+
+        Raises:
+            sqlite3.Error: The database cannot be used.
+            OSError: The address cannot be listened on.
+            RuntimeError: The sandbox is running already.
+        """
+        if self._parts:
+            raise RuntimeError("the sandbox is running already")
+        store = Store(self._database)
+        try:
+            store.add_app(self.app_id)
+            app = App(store, self.api_key)
+            self._parts = store, Server(app, self._host, self._port, self._ssl_context)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Close connections and database and end all threads; doing so again is no error."""
+        if self._parts:
+            store, server = self._parts
+            self._parts = None
+            server.stop()
+            store.close()
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The address to reach it at, without a slash at the end."""
+        return self._running[1].url
+
+    def add_app(self, app_id: int) -> None:
+        """Let one more app exist; it has tokens of its own."""
+        self._running[0].add_app(_checked(app_id))
+
+    def reset(self) -> None:
+        """Drop the tokens of all apps; the next token has the id 789 again."""
+        self._running[0].reset()
+
+    @property
+    def _running(self) -> tuple[Store, Server]:
+        if not self._parts:
+            raise RuntimeError(
+                "the sandbox is not running: start() it, or use it in a with statement"
+            )
+        return self._parts
+
+
+def _checked(app_id: int) -> int:
+    if not 0 < app_id <= MAX_ID:
+        raise ValueError(f"app_id must be a positive 64-bit integer, not {app_id}")
+    return app_id

@@ -1,0 +1,268 @@
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+import stcloud
+from stcloud.sandbox import Sandbox
+
+Api = stcloud.TokensApiControllerApi
+TOKENS = "/users-web/api/v3/apps/5/tokens"
+SUCCESS = '{"success": true}'
+
+# Each operation: how it is called, and what then goes over the wire.
+CALLS: dict[str, tuple[tuple[Any, ...], str, str, Any]] = {
+    "create_app_token": (({"name": "n"}, 5), "POST", TOKENS, {"name": "n"}),
+    "get_app_tokens1": ((5,), "GET", TOKENS, None),
+    "update_app_token": (({"enabled": False}, 5, 7), "PUT", f"{TOKENS}/7", {"enabled": False}),
+    "regenerate_app_token1": ((5, 7), "POST", f"{TOKENS}/7/regenerate", None),
+    "delete_app_token1": ((5, 7), "DELETE", f"{TOKENS}/7", None),
+}
+BODIES = {"create_app_token": stcloud.CreateTokenDto, "update_app_token": stcloud.UpdateTokenDto}
+every_operation = pytest.mark.parametrize("name", CALLS)
+
+
+def call(api: Api, name: str, **options: Any) -> Any:
+    return getattr(api, name)(*CALLS[name][0], **options)
+
+
+def test_life_of_a_token(api: Api, sandbox: Sandbox) -> None:
+    """The five operations work together on a real server."""
+    app_id = sandbox.app_id
+    created = api.create_app_token(stcloud.CreateTokenDto(name="n", readable=False), app_id)
+    assert created.success is True
+    assert created.data is not None
+    token = created.data.token
+    assert token is not None
+    assert token.id is not None
+    assert (token.name, token.readable, token.writeable, token.enabled) == ("n", False, True, True)
+    assert token.created_at is not None
+    assert token.created_at.tzinfo is not None
+
+    updated = api.update_app_token(stcloud.UpdateTokenDto(enabled=False), app_id, token.id)
+    regenerated = api.regenerate_app_token1(app_id, token.id)
+    listed = api.get_app_tokens1(app_id)
+    assert updated.data is not None
+    assert updated.data.token is not None
+    assert regenerated.data is not None
+    assert regenerated.data.token is not None
+    assert listed.data is not None
+    assert updated.data.token.token == token.token
+    assert regenerated.data.token.token != token.token
+    assert listed.data.tokens == [regenerated.data.token]
+
+    assert api.delete_app_token1(app_id, token.id).success is True
+    assert api.get_app_tokens1(app_id) == stcloud.TokensResponse.from_json(
+        {"data": {"tokens": []}, "errors": [], "success": True}
+    )
+    with pytest.raises(stcloud.NotFoundException):
+        api.delete_app_token1(app_id, token.id)
+
+
+@every_operation
+def test_operation_sends_what_the_contract_says(
+    name: str, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+) -> None:
+    """Method, path, body and headers are the contract's; no body, no Content-Type."""
+    answer(SUCCESS)
+    call(remote, name)
+    _, method, path, body = CALLS[name]
+    request, _ = httpserver.log[-1]
+    assert (request.method, request.path, request.query_string) == (method, path, b"")
+    assert request.headers["Accept"] == "application/json"
+    assert request.headers["Authorization"] == "apiKey 0123abcd-made-up-key"
+    assert request.headers["User-Agent"].startswith(f"stcloud/{stcloud.__version__} python/3.")
+    if body is None:
+        assert request.data == b""
+        assert "Content-Type" not in request.headers
+        assert request.headers.get("Content-Length", "0") == "0"
+    else:
+        assert request.get_json() == body
+        assert request.headers["Content-Type"] == "application/json"
+
+
+@every_operation
+def test_options_change_what_a_call_returns(
+    name: str, remote: Api, answer: Callable[..., None]
+) -> None:
+    """Plain, in the background, with status and headers, and raw: all of the same answer."""
+    answer(SUCCESS, X_Seen="yes")
+    plain = call(remote, name)
+    assert plain.success is True
+    assert call(remote, name, async_req=True).get(10) == plain
+    info = getattr(remote, f"{name}_with_http_info")
+    data, status, headers = info(*CALLS[name][0])
+    assert (data, status, headers["x-seen"]) == (plain, 200, "yes")
+    assert info(*CALLS[name][0], _return_http_data_only=True) == plain
+    assert info(*CALLS[name][0], async_req=True).get(10)[:2] == (plain, 200)
+    assert call(remote, name, _return_http_data_only=False)[1] == 200
+    raw = call(remote, name, _preload_content=False)
+    assert (raw.status, raw.data) == (200, SUCCESS.encode())
+    assert call(remote, name, _preload_content=False, async_req=True).get(10).data == raw.data
+
+
+@every_operation
+@pytest.mark.parametrize("status", [201, 204])
+def test_answer_without_content_is_success(
+    name: str, status: int, remote: Api, answer: Callable[..., None]
+) -> None:
+    """201 and 204 may come empty; the caller still gets the answer's class."""
+    answer(status=status)
+    data, seen, _ = getattr(remote, f"{name}_with_http_info")(*CALLS[name][0])
+    assert (type(data), data.success, seen) == (getattr(Api, name).operation.answer, True, status)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({}, b"{}"),
+        ({"name": None}, b"{}"),
+        ({"name": 'caf\u00e9 "\u2028'}, '{"name":"caf\u00e9 \\"\u2028"}'.encode()),
+    ],
+    ids=repr,
+)
+def test_body_is_its_fields(
+    name: str,
+    fields: dict[str, Any],
+    sent: bytes,
+    remote: Api,
+    answer: Callable[..., None],
+    httpserver: HTTPServer,
+) -> None:
+    """A model and a dict of its fields send the same: UTF-8 JSON, no None, {} if empty."""
+    answer(SUCCESS)
+    for body in (BODIES[name](**fields), fields):
+        getattr(remote, name)(body, *CALLS[name][0][1:])
+        assert httpserver.log[-1][0].data == sent
+
+
+@pytest.mark.parametrize("identifier", ["1", "007", 1, 2**63 - 1, str(2**63 - 1)], ids=repr)
+def test_ids_are_ints_or_digits(
+    identifier: int | str, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+) -> None:
+    """An id goes into the path as the number that it is."""
+    answer(SUCCESS)
+    remote.delete_app_token1(identifier, token_id=identifier)
+    number = int(identifier)
+    assert httpserver.log[-1][0].path == f"/users-web/api/v3/apps/{number}/tokens/{number}"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "error"),
+    [
+        (wrong, ValueError)
+        for wrong in (0, -1, 2**63, "", "0", "-1", "1.0", " 1", "1/../2", "\u0661")
+    ]
+    + [("9" * 5000, ValueError), (None, ValueError)]
+    + [(wrong, TypeError) for wrong in (True, 1.0, b"1", [1], object())],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_bad_id_is_refused_before_anything_is_sent(
+    identifier: Any, error: type[Exception], remote: Api, httpserver: HTTPServer
+) -> None:
+    """An id that is none names its parameter, and nothing reaches the network."""
+    with pytest.raises(error, match="app_id"):
+        remote.get_app_tokens1(identifier)
+    with pytest.raises(error, match="token_id"):
+        remote.delete_app_token1(5, identifier, async_req=True)
+    assert httpserver.log == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "named"),
+    [
+        ("create_app_token", (), ValueError, "body"),
+        ("create_app_token", (None, 5), ValueError, "body"),
+        ("create_app_token", ({},), ValueError, "app_id"),
+        ("create_app_token", ({}, 5, 7), TypeError, "body, app_id"),
+        ("create_app_token", ("{}", 5), TypeError, "CreateTokenDto"),
+        ("create_app_token", ([], 5), TypeError, "CreateTokenDto"),
+        ("create_app_token", (stcloud.UpdateTokenDto(), 5), TypeError, "CreateTokenDto"),
+        ("create_app_token", (stcloud.CreateTokenDto, 5), TypeError, "CreateTokenDto"),
+        ("create_app_token", ({"enabled": True}, 5), TypeError, "enabled"),
+        ("create_app_token", ({1: True}, 5), TypeError, "1"),
+        ("create_app_token", ({"name": b"n"}, 5), TypeError, r"CreateTokenDto\.name"),
+        ("create_app_token", ({"readable": 1}, 5), TypeError, r"CreateTokenDto\.readable"),
+        ("create_app_token", ({"readable": "no"}, 5), TypeError, r"CreateTokenDto\.readable"),
+        ("create_app_token", ({"name": "\ud800"}, 5), ValueError, "surrogates"),
+        ("update_app_token", ({"enabled": 0}, 5, 7), TypeError, r"UpdateTokenDto\.enabled"),
+        ("update_app_token", ({}, 5), ValueError, "token_id"),
+    ],
+    ids=repr,
+)
+def test_bad_argument_is_refused_before_anything_is_sent(
+    name: str,
+    arguments: tuple[Any, ...],
+    error: type[Exception],
+    named: str,
+    remote: Api,
+    httpserver: HTTPServer,
+) -> None:
+    """What is missing or of a wrong type is named, and nothing reaches the network."""
+    for method in (getattr(remote, name), getattr(remote, f"{name}_with_http_info")):
+        with pytest.raises(error, match=named):
+            method(*arguments)
+    assert httpserver.log == []
+
+
+@every_operation
+def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer) -> None:
+    """A mistyped option is a TypeError that names it and the method."""
+    for method in (name, f"{name}_with_http_info"):
+        with pytest.raises(TypeError, match=rf"{method}\(\) has no option '_request_timeot'"):
+            getattr(remote, method)(*CALLS[name][0], _request_timeot=3)
+    with pytest.raises(TypeError, match="'app_id' twice"):
+        call(remote, name, app_id=5)
+    assert httpserver.log == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"),
+    [(wrong, ValueError) for wrong in (0, -1, float("inf"), float("nan"), (1, 0), (1,), (1, 2, 3))]
+    + [(wrong, TypeError) for wrong in ("3", True, (1, None), (True, 1), object(), {1, 2})],
+    ids=repr,
+)
+def test_bad_time_limit_is_refused(
+    limit: Any, error: type[Exception], remote: Api, httpserver: HTTPServer
+) -> None:
+    """A time limit is a positive number of seconds or a pair of them."""
+    with pytest.raises(error, match="_request_timeout"):
+        remote.get_app_tokens1(5, _request_timeout=limit)
+    assert httpserver.log == []
+
+
+@every_operation
+def test_method_is_an_ordinary_documented_function(name: str) -> None:
+    """Help, signature and name of a method are its own, so that autospec and IDEs work."""
+    method = getattr(Api, name)
+    twin = getattr(Api, f"{name}_with_http_info")
+    ids = [parameter for parameter in ("app_id", "token_id") if f"{parameter}:" in method.__doc__]
+    body = ["body"] if name in BODIES else []
+    assert list(inspect.signature(method).parameters) == ["self", *body, *ids, "options"]
+    assert inspect.signature(twin).parameters.keys() == inspect.signature(method).parameters.keys()
+    assert method.__qualname__ == f"TokensApiControllerApi.{name}"
+    assert twin.__name__ == f"{name}_with_http_info"
+    assert f"``{name}``" in twin.__doc__
+
+
+def test_call_without_key_says_how_to_give_one(httpserver: HTTPServer) -> None:
+    """Without a key nothing is sent, and the error names the three ways to give it."""
+    configuration = stcloud.Configuration(host=httpserver.url_for(""))
+    with (
+        stcloud.ApiClient(configuration) as client,
+        pytest.raises(ValueError, match=r"api_key=.*api_key\['Authorization'\].*SEMATEXT_API_KEY"),
+    ):
+        Api(client).get_app_tokens1(5)
+    assert httpserver.log == []
+
+
+def test_api_makes_its_own_client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a client the API makes one of the environment's settings."""
+    monkeypatch.setenv("SEMATEXT_HOST", sandbox.url)
+    monkeypatch.setenv("SEMATEXT_API_KEY", sandbox.api_key)
+    api = Api()
+    assert api.get_app_tokens1(sandbox.app_id).success is True
+    api.api_client.close()

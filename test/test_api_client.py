@@ -1,0 +1,254 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+import stcloud
+from stcloud.sandbox import Sandbox
+
+Answer = Callable[..., None]
+KEY = "0123abcd-made-up-key"
+
+
+@pytest.fixture
+def client(remote: stcloud.TokensApiControllerApi) -> stcloud.ApiClient:
+    return remote.api_client
+
+
+def test_call_api_reaches_any_path(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """Path, query, headers and body are sent as given, and the answer's JSON comes back."""
+    answer('{"data": {"apps": []}, "success": true}', 200, X_Seen="yes")
+    data, status, headers = client.call_api(
+        "/users-web/api/v3/apps/{name}",
+        "patch",
+        {"name": "a/b c?"},
+        {"tag": ["x", "y&z"], "since": date(2026, 1, 2)},
+        {"X-Extra": "1", "accept": "text/plain"},
+        {"when": datetime(2026, 1, 2, tzinfo=timezone.utc), "token": stcloud.CreateTokenDto("n")},
+    )
+    assert (data, status, headers["X-Seen"]) == (
+        {"data": {"apps": []}, "success": True},
+        200,
+        "yes",
+    )
+    request, _ = httpserver.log[-1]
+    assert request.method == "PATCH"
+    assert request.environ["REQUEST_URI"] == (
+        "/users-web/api/v3/apps/a%2Fb%20c%3F?tag=x&tag=y%26z&since=2026-01-02"
+    )
+    assert request.headers["X-Extra"] == "1"
+    assert request.headers.getlist("Accept") == ["text/plain"]
+    assert request.headers["Authorization"] == f"apiKey {KEY}"
+    assert request.get_json() == {"when": "2026-01-02T00:00:00+00:00", "token": {"name": "n"}}
+
+
+def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: Answer) -> None:
+    """The answer's class and every call's options work here too."""
+    answer('{"data": {"x": 1}, "success": true}')
+    kind = stcloud.GenericMapBasedApiResponse
+    only_data: dict[str, Any] = {"response_type": kind, "_return_http_data_only": True}
+    expected = kind(data={"x": 1}, success=True)
+    assert client.call_api("/x", "GET", **only_data) == expected
+    assert client.call_api("/x", "GET", **only_data, async_req=True).get(10) == expected
+    assert client.call_api("/x", "GET", _preload_content=False)[0].status == 200
+    answer(status=204)
+    assert client.call_api("/x", "GET", _return_http_data_only=True) is None
+    with pytest.raises(TypeError, match=r"call_api\(\) has no option 'resp'"):
+        client.call_api("/x", "GET", resp=kind)
+
+
+def test_call_api_can_leave_the_key_out(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """An empty list of authorizations sends no key."""
+    answer("{}")
+    client.call_api("/x", "GET", auth_settings=[])
+    client.call_api("/x", "GET", auth_settings=["api_key"])
+    assert ["Authorization" in request.headers for request, _ in httpserver.log] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("x", {}),
+        ("https://elsewhere.example/x", {}),
+        ("/x\r\nHost: evil", {}),
+        ("/x y", {}),
+        ("/\u00e9", {}),
+        ("/apps/{a}/x", {"a": ".."}),
+        ("/apps/{a}/x", {"a": "."}),
+        ("/apps/{a}/x", {"a": ""}),
+    ],
+)
+def test_bad_path_is_refused(
+    path: str, parameters: dict[str, str], client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """What would be another path, or none, raises before anything is sent."""
+    with pytest.raises(ValueError, match="path"):
+        client.call_api(path, "GET", parameters)
+    assert httpserver.log == []
+
+
+def test_safe_characters_of_path_parameters(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """Characters named safe are not quoted."""
+    answer("{}")
+    client.configuration.safe_chars_for_path_param = "/"
+    client.call_api("/{a}", "GET", {"a": "b/c d"})
+    assert httpserver.log[-1][0].environ["REQUEST_URI"] == "/b/c%20d"
+
+
+@pytest.mark.parametrize("body", [float("nan"), float("inf")])
+def test_what_json_cannot_hold_is_refused(
+    body: float, client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """Numbers that JSON has not, and objects that it cannot hold, are not sent."""
+    with pytest.raises(ValueError, match="JSON"):
+        client.call_api("/x", "POST", body={"n": body})
+    with pytest.raises(TypeError, match="object has no place in JSON"):
+        client.call_api("/x", "POST", body=[object()])
+    assert httpserver.log == []
+
+
+def test_sanitize_makes_plain_data(client: stcloud.ApiClient) -> None:
+    """Models, dates and containers become what JSON can hold; None in a model is left out."""
+    moment = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    token = stcloud.TokenDto(id=1, created_at=moment)
+    assert client.sanitize_for_serialization(
+        {"a": (token, None), 2: [True, 1.5, "x", date(2026, 1, 2)]}
+    ) == {
+        "a": [{"id": 1, "createdAt": "2026-01-02T00:00:00+00:00"}, None],
+        "2": [True, 1.5, "x", "2026-01-02"],
+    }
+
+
+def test_default_headers_are_sent(
+    answer: Answer, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
+) -> None:
+    """Header, cookie and user agent of the client go with every request, each once."""
+    answer('{"success": true}')
+    configuration = remote.api_client.configuration
+    with stcloud.ApiClient(configuration, "x-team", "blue", cookie="c=1") as client:
+        client.user_agent = "mine/1"
+        client.set_default_header("X-Late", "yes")
+        client.set_default_header("x-late", "later")
+        client.default_headers["X-Gone"] = "x"
+        client.set_default_header("X-Gone", None)
+        stcloud.TokensApiControllerApi(client).get_app_tokens1(5)
+        assert client.user_agent == "mine/1"
+    headers = httpserver.log[-1][0].headers
+    names = ["X-Team", "Cookie", "User-Agent", "X-Late", "X-Gone"]
+    assert [headers.getlist(name) for name in names] == [
+        ["blue"],
+        ["c=1"],
+        ["mine/1"],
+        ["later"],
+        [],
+    ]
+
+
+def test_authorization_can_be_a_default_header(
+    answer: Answer, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
+) -> None:
+    """A client given the header itself needs no key; a configured key goes first."""
+    answer('{"success": true}')
+    configuration = stcloud.Configuration(host=remote.api_client.configuration.host)
+    with stcloud.ApiClient(configuration, "authorization", "apiKey own") as client:
+        api = stcloud.TokensApiControllerApi(client)
+        api.get_app_tokens1(5)
+        configuration.api_key["Authorization"] = "configured"
+        api.get_app_tokens1(5)
+    sent = [request.headers.getlist("Authorization") for request, _ in httpserver.log]
+    assert sent == [["apiKey own"], ["apiKey configured"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-A", "b\r\nX-C: d"), ("X\n", "b"), ("X-A", "\u0100")]
+)
+def test_bad_header_is_refused(
+    name: str, value: str, client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """A header that would break the request is refused wherever it is given."""
+    for give in (
+        lambda: client.set_default_header(name, value),
+        lambda: client.default_headers.update({name: value}),
+        lambda: client.call_api("/x", "GET", header_params={name: value}),
+        lambda: stcloud.ApiClient(client.configuration, name, value),
+    ):
+        with pytest.raises(ValueError, match="header"):
+            give()
+    assert httpserver.log == []
+
+
+def test_base_path_precedes_every_path(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """A host with a path, and a host changed later, are used as they are now."""
+    answer("{}")
+    client.call_api("/x", "GET")
+    client.configuration.host = httpserver.url_for("/base/") + "/"
+    client.call_api("/x", "GET")
+    assert [request.path for request, _ in httpserver.log] == ["/x", "/base/x"]
+
+
+def test_client_works_after_close(api: stcloud.TokensApiControllerApi, sandbox: Sandbox) -> None:
+    """Closing ends connections and threads, waits for what runs, and may come twice."""
+    later = [api.get_app_tokens1(sandbox.app_id, async_req=True) for _ in range(20)]
+    api.api_client.close()
+    assert all(result.ready() for result in later)
+    api.api_client.close()
+    assert api.get_app_tokens1(sandbox.app_id, async_req=True).get(10).success is True
+
+
+def test_threads_start_at_first_use(api: stcloud.TokensApiControllerApi, sandbox: Sandbox) -> None:
+    """A client that never works in the background starts no thread."""
+    before = threading.active_count()
+    api.get_app_tokens1(sandbox.app_id)
+    assert threading.active_count() <= before + 1  # the sandbox may start one for the connection
+    assert "multiprocessing.pool" not in run_quietly(
+        "import sys, stcloud; stcloud.ApiClient(); print(*sys.modules)"
+    )
+
+
+def run_quietly(script: str) -> str:
+    """Run a script with all warnings as errors; nothing may appear on stderr."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+SCRIPT = """
+import stcloud
+api = stcloud.TokensApiControllerApi(
+    stcloud.ApiClient(stcloud.Configuration(host={host!r}, api_key={key!r}))
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest_of_script", "tokens"),
+    [
+        ("api.create_app_token({}, 789)", 1),
+        ("api.create_app_token({}, 789, async_req=True)", 1),
+        ("[api.create_app_token({}, 789, async_req=True) for _ in range(30)]", 30),
+        ("api.create_app_token({}, 789, async_req=True).get(10); del api", 1),
+        ("kept = api.get_app_tokens1(789, _preload_content=False)", 0),
+    ],
+)
+def test_script_that_closes_nothing_ends_quietly(
+    rest_of_script: str, tokens: int, sandbox: Sandbox, api: stcloud.TokensApiControllerApi
+) -> None:
+    """Nothing is printed at the end, and what was asked in the background is done."""
+    run_quietly(SCRIPT.format(host=sandbox.url, key=sandbox.api_key) + rest_of_script)
+    listed = api.get_app_tokens1(sandbox.app_id)
+    assert listed.data is not None
+    assert len(listed.data.tokens or []) == tokens

@@ -1,0 +1,222 @@
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+import stcloud
+from stcloud import exceptions
+from stcloud.rest import ApiException
+
+Api = stcloud.TokensApiControllerApi
+KEY = "0123abcd-made-up-key"
+SECRET = "5ec4e7aa-0000-4000-8000-00000000cafe"
+REFUSAL = json.dumps(
+    {
+        "data": None,
+        "errors": [{"code": "C1", "message": "first"}, {"code": "C2"}],
+        "message": "all in all",
+        "success": False,
+    }
+)
+
+
+def failure(remote: Api) -> ApiException:
+    with pytest.raises(ApiException) as raised:
+        remote.get_app_tokens1(5)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (300, "ApiException"),
+        (304, "ApiException"),
+        (400, "BadRequestException"),
+        (401, "UnauthorizedException"),
+        (402, "ApiException"),
+        (403, "ForbiddenException"),
+        (404, "NotFoundException"),
+        (409, "ConflictException"),
+        (429, "TooManyRequestsException"),
+        (499, "ApiException"),
+        (500, "ServiceException"),
+        (503, "ServiceException"),
+        (599, "ServiceException"),
+    ],
+)
+def test_status_chooses_the_exception(
+    status: int, kind: str, remote: Api, answer: Callable[..., None]
+) -> None:
+    """Each status raises its own class, with all that the answer said."""
+    answer(REFUSAL, status, X_Seen="yes")
+    error = failure(remote)
+    assert type(error).__name__ == kind
+    assert error.status == status
+    assert error.reason
+    if status != 304:  # has no body by definition
+        assert error.body == REFUSAL
+        assert error.errors == [stcloud.Error("C1", "first"), stcloud.Error("C2")]
+        assert error.message == "all in all"
+        assert str(error) == f"({status}) {error.reason}: C1: first; C2; all in all"
+    assert error.headers is not None
+    assert error.headers["x-seen"] == "yes"
+
+
+def test_raw_calls_raise_as_well(remote: Api, answer: Callable[..., None]) -> None:
+    """A failed call raises even if the raw response was asked for."""
+    answer(REFUSAL, 404)
+    with pytest.raises(stcloud.NotFoundException, match="C1: first"):
+        remote.get_app_tokens1(5, _preload_content=False)
+    with pytest.raises(stcloud.NotFoundException, match="C1: first"):
+        remote.get_app_tokens1(5, async_req=True).get(10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html>Bad Gateway</html>",
+        b"\xff\xfe\x00",
+        "[1]",
+        "null",
+        "[" * 100_000,
+        '{"errors": "none", "message": 5}',
+        '{"errors": [1, {"code": 7}, null], "message": {}}',
+    ],
+    ids=lambda body: repr(body)[:20],
+)
+def test_error_answer_may_have_any_body(
+    body: str | bytes, remote: Api, answer: Callable[..., None]
+) -> None:
+    """Whatever an error answer holds, the exception is that of its status."""
+    answer(body, 502)
+    error = failure(remote)
+    assert type(error) is stcloud.ServiceException
+    assert (error.errors, error.message) == ([], None)
+    assert str(error) == "(502) BAD GATEWAY"
+
+
+def test_readable_errors_survive_unreadable_ones(remote: Api, answer: Callable[..., None]) -> None:
+    """One malformed entry does not hide the others."""
+    answer('{"errors": [5, {"code": "C", "later": 1}]}', 400)
+    error = failure(remote)
+    assert [entry.code for entry in error.errors] == ["C"]
+
+
+def test_unsuccessful_answer_raises(remote: Api, answer: Callable[..., None]) -> None:
+    """``success: false`` in a 200 is a failure with the service's reasons."""
+    answer(REFUSAL)
+    error = failure(remote)
+    assert type(error) is stcloud.UnsuccessfulResponseException
+    assert (error.status, error.message) == (200, "all in all")
+    with pytest.raises(stcloud.UnsuccessfulResponseException):
+        remote.api_client.call_api("/any", "GET")
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ("", "Expecting value"),
+        ("<html>Sign in</html>", "Expecting value"),
+        ('{"success": tru', "Expecting value"),
+        ('{"success": true} {}', "Extra data"),
+        ('{"message": NaN}', "NaN is not JSON"),
+        (b'{"message": "\xff"}', "decode"),
+        ("[" * 100_000, "recursion"),
+        ("[]", "expected an object, got list"),
+        ("null", "expected an object, got NoneType"),
+        ('"text"', "expected an object, got str"),
+        ('{"data": "text"}', "data: expected an object, got str"),
+        ('{"data": []}', "data: expected an object, got list"),
+        ('{"data": {"tokens": {}}}', "data.tokens: expected a list, got dict"),
+        ('{"data": {"tokens": [5]}}', r"data.tokens\[0\]: expected an object, got int"),
+        (
+            '{"data": {"tokens": [{"createdAt": "soon"}]}}',
+            r"tokens\[0\].createdAt: unreadable date",
+        ),
+        ('{"data": {"tokens": [{"id": 1e3}]}}', r"data.tokens\[0\].id: expected int, got float"),
+        ('{"data": {"tokens": [{"id": 9223372036854775808}]}}', "64 bits"),
+        ('{"data": {"tokens": [{"enabled": "no"}]}}', "enabled: expected bool, got str"),
+        ('{"success": "false"}', "success: expected bool, got str"),
+        ('{"errors": {}}', "errors: expected a list, got dict"),
+        ('{"message": ' + "9" * 5000 + "}", "digits|int"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_answer_that_is_not_the_contract_raises(
+    body: str | bytes, place: str, remote: Api, answer: Callable[..., None]
+) -> None:
+    """A 2xx that is something else raises one class, which says where it differs."""
+    answer(body)
+    error = failure(remote)
+    assert type(error) is stcloud.UnexpectedResponseException
+    assert error.status == 200
+    with pytest.raises(stcloud.UnexpectedResponseException, match=place):
+        raise error
+    assert error.body == (body.decode(errors="replace") if isinstance(body, bytes) else body)
+    assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirect_is_not_followed(
+    status: int, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+) -> None:
+    """A redirect raises, names the location, and the location is not asked."""
+    answer("", status, Location=httpserver.url_for("/elsewhere"))
+    for call in (remote.get_app_tokens1, remote.get_app_tokens1_with_http_info):
+        with pytest.raises(ApiException, match="/elsewhere is not followed") as raised:
+            call(5)
+        assert raised.value.status == status
+    assert {request.path for request, _ in httpserver.log} == {"/users-web/api/v3/apps/5/tokens"}
+
+
+def test_text_is_bounded_and_printable(remote: Api, answer: Callable[..., None]) -> None:
+    """A huge or odd message is cut and escaped, and still whole in ``message``."""
+    message = "line\nbreak \ud800 \x1b[31m" + "x" * 1_000_000
+    answer(json.dumps({"message": message}), 400)
+    error = failure(remote)
+    assert error.message == message
+    assert len(str(error)) <= 500
+    assert str(error).isprintable()
+    assert r"line\nbreak \ud800 \x1b" in str(error)
+    assert str(error).endswith("...")
+
+
+@pytest.mark.parametrize("padding", range(440, 500, 4))
+def test_text_shows_no_secret(padding: int, remote: Api, answer: Callable[..., None]) -> None:
+    """An echoed key or token is masked, wherever the text is cut."""
+    message = "x" * padding + f" {SECRET} {SECRET} apiKey {KEY}"
+    for status in (400, 200):
+        answer(json.dumps({"message": message, "success": False}), status)
+        error = failure(remote)
+        assert SECRET[:9] not in str(error) + repr(error)
+        assert KEY not in f"{error} {error!r} {error.body} {error.message} {error.args}"
+
+
+def test_exceptions_copy_and_pickle(remote: Api, answer: Callable[..., None]) -> None:
+    """An exception crosses process borders whole, that of a connection too."""
+    answer(REFUSAL, 409, X_Seen="yes")
+    refused = failure(remote)
+    lost = stcloud.TimeoutException(reason="too slow")
+    for error in (refused, lost):
+        for copied in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+            assert type(copied) is type(error)
+            assert vars(copied) == vars(error)
+            assert str(copied) == str(error)
+
+
+def test_docstring_draws_the_whole_tree() -> None:
+    """The tree in the module's docstring has every class, deeper ones further in."""
+    tree = (exceptions.__doc__ or "").splitlines()
+
+    def column(kind: type[Exception]) -> int:
+        return next(line.index(kind.__name__) for line in tree if f" {kind.__name__} " in line)
+
+    kinds: list[Any] = [ApiException, *vars(exceptions).values()]
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, ApiException) and kind is not ApiException:
+            assert column(kind) > column(kind.__mro__[1])

@@ -1,0 +1,291 @@
+import copy
+import pickle
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+import pytest
+
+from stcloud import (
+    CreateTokenDto,
+    Error,
+    GenericMapBasedApiResponse,
+    TokenDto,
+    TokenResponse,
+    TokenResponseEntry,
+    TokensResponse,
+    TokensResponseEntry,
+    UpdateTokenDto,
+)
+from stcloud.models.model import Model
+from stcloud.models.values import Mismatch
+
+SECRET = "5ec4e7aa-0000-4000-8000-00000000cafe"
+NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+TOKEN_JSON = {
+    "createdAt": "2026-01-02T12:00:00Z",
+    "enabled": True,
+    "id": 789,
+    "name": "shipper",
+    "readable": False,
+    "token": SECRET,
+    "writeable": True,
+}
+TOKEN = TokenDto(NOON, True, 789, "shipper", False, SECRET, True)
+ENVELOPE: dict[str, Any] = {
+    "errors": [{"code": "C", "message": "M"}],
+    "message": "m",
+    "success": True,
+}
+
+
+class Case(NamedTuple):
+    """A model, its fields in order with their types, JSON that fills them, the same as object."""
+
+    model: type[Model]
+    types: dict[str, str]
+    document: dict[str, Any]
+    example: Model
+
+
+CASES = [
+    Case(
+        CreateTokenDto,
+        {"name": "str", "readable": "bool", "writeable": "bool"},
+        {"name": "n", "readable": True, "writeable": False},
+        CreateTokenDto("n", True, False),
+    ),
+    Case(
+        UpdateTokenDto,
+        {"enabled": "bool", "name": "str"},
+        {"enabled": False, "name": "n"},
+        UpdateTokenDto(False, "n"),
+    ),
+    Case(
+        TokenDto,
+        {
+            "created_at": "datetime",
+            "enabled": "bool",
+            "id": "int",
+            "name": "str",
+            "readable": "bool",
+            "token": "str",
+            "writeable": "bool",
+        },
+        TOKEN_JSON,
+        TOKEN,
+    ),
+    Case(
+        TokenResponseEntry,
+        {"token": "TokenDto"},
+        {"token": TOKEN_JSON},
+        TokenResponseEntry(TOKEN),
+    ),
+    Case(
+        TokensResponseEntry,
+        {"tokens": "list[TokenDto]"},
+        {"tokens": [TOKEN_JSON, TOKEN_JSON]},
+        TokensResponseEntry([TOKEN, TOKEN]),
+    ),
+    Case(
+        TokenResponse,
+        {
+            "data": "TokenResponseEntry",
+            "errors": "list[Error]",
+            "message": "str",
+            "success": "bool",
+        },
+        {"data": {"token": TOKEN_JSON}, **ENVELOPE},
+        TokenResponse(TokenResponseEntry(TOKEN), [Error("C", "M")], "m", True),
+    ),
+    Case(
+        TokensResponse,
+        {
+            "data": "TokensResponseEntry",
+            "errors": "list[Error]",
+            "message": "str",
+            "success": "bool",
+        },
+        {"data": {"tokens": [TOKEN_JSON]}, **ENVELOPE},
+        TokensResponse(TokensResponseEntry([TOKEN]), [Error("C", "M")], "m", True),
+    ),
+    Case(
+        GenericMapBasedApiResponse,
+        {"data": "dict(str, object)", "errors": "list[Error]", "message": "str", "success": "bool"},
+        {"data": {"any": ["thing", None]}, **ENVELOPE},
+        GenericMapBasedApiResponse({"any": ["thing", None]}, [Error("C", "M")], "m", True),
+    ),
+    Case(Error, {"code": "str", "message": "str"}, {"code": "C", "message": "M"}, Error("C", "M")),
+]
+every_model = pytest.mark.parametrize("case", CASES, ids=[case.model.__name__ for case in CASES])
+
+
+@every_model
+def test_model_has_the_contracts_fields(case: Case) -> None:
+    """Names, order, types and JSON names are those of the contract."""
+    assert list(case.model.swagger_types.items()) == list(case.types.items())
+    assert list(case.model.attribute_map.values()) == list(case.document)
+    assert not hasattr(case.example, "__dict__")
+
+
+@every_model
+def test_model_reads_and_writes_json(case: Case) -> None:
+    """JSON becomes the model with the fields it names, and the model becomes that JSON."""
+    assert case.model.from_json(case.document) == case.example
+    assert case.model.from_json(case.example.to_json()) == case.example
+
+
+@every_model
+def test_model_may_lack_every_field(case: Case) -> None:
+    """A field that is null or missing is None, and None is not written."""
+    nulls = dict.fromkeys(case.document)
+    assert case.model.from_json(nulls) == case.model.from_json({}) == case.model()
+    assert case.model.from_json(nulls).additional_properties == {}
+    assert case.model().to_json() == {}
+    assert case.model().to_dict() == dict.fromkeys(case.types)
+
+
+@every_model
+def test_model_copies_and_pickles(case: Case) -> None:
+    """Copies are equal and independent, in every pickle protocol that slots allow."""
+    unknown = case.model.from_json({**case.document, "later": [1]})
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(unknown, protocol)) == unknown
+    assert copy.copy(unknown) == unknown
+    deep = copy.deepcopy(unknown)
+    deep.additional_properties["later"].append(2)
+    assert deep != unknown
+    assert unknown.additional_properties == {"later": [1]}
+
+
+@every_model
+def test_model_keeps_unknown_fields(case: Case) -> None:
+    """What a newer service adds is kept, compared, and given back."""
+    newer = case.model.from_json({**case.document, "later": {"x": 1}})
+    assert newer.additional_properties == {"later": {"x": 1}}
+    assert newer != case.example
+    assert newer.to_dict()["later"] == newer.to_json()["later"] == {"x": 1}
+
+
+@every_model
+def test_no_model_shows_a_secret(case: Case) -> None:
+    """However deep a token lies, its value is shown by at most its last four characters."""
+    shown = f"{case.example!r} {case.example} {case.example.to_str()} {[case.example]}"
+    assert SECRET[:-4] not in shown
+    assert SECRET[-5:] not in shown
+    assert (SECRET[-4:] in shown) == (SECRET in repr(case.example.to_dict()))
+
+
+@every_model
+@pytest.mark.parametrize("wrong", [7, "text", True, 1.5, [], {}, [None, 5], {"id": "x"}])
+def test_mistyped_field_is_named(case: Case, wrong: Any) -> None:
+    """JSON of another type than the field's raises a Mismatch that begins with the field's name."""
+    for json_name, fitting in case.document.items():
+        if type(wrong) is not type(fitting) and json_name != "createdAt":
+            with pytest.raises(Mismatch, match=f"^{json_name}: expected"):
+                case.model.from_json({json_name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-01-02T12:00:00Z", NOON),
+        ("2026-01-02T12:00:00z", NOON),
+        ("2026-01-02t12:00:00Z", NOON),
+        ("2026-01-02 12:00:00Z", NOON),
+        ("2026-01-02T12:00:00.5Z", NOON + timedelta(milliseconds=500)),
+        ("2026-01-02T12:00:00.123456789Z", NOON + timedelta(microseconds=123456)),
+        ("2026-01-02T13:00:00+01:00", NOON),
+        ("2026-01-02T13:00:00.000+0100", NOON),
+        ("2026-01-02T12:00:00+0000", NOON),
+        ("2026-01-02T12:00:00-00:00", NOON),
+        ("2026-01-02T12:00:00", NOON),
+        ("2026-01-02", NOON - timedelta(hours=12)),
+        (1767355200000, NOON),
+        (1767355200000.5, NOON + timedelta(microseconds=500)),
+        (0, datetime(1970, 1, 1, tzinfo=timezone.utc)),
+        (-1, datetime(1970, 1, 1, tzinfo=timezone.utc) - timedelta(milliseconds=1)),
+    ],
+)
+def test_dates_are_read_in_every_form(written: str | float, read: datetime) -> None:
+    """All forms that such servers answer give an aware datetime of the standard library's zones."""
+    created_at = TokenDto.from_json({"createdAt": written}).created_at
+    assert created_at == read
+    assert isinstance(created_at.tzinfo, timezone)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            "",
+            "now",
+            "12",
+            "2026-13-01T00:00:00Z",
+            "2026-01-02T25:00:00Z",
+            "\ud800",
+            "1767355200000",
+        ),
+        *(10**30, -(10**30), float("inf"), float("nan"), True, [2026, 1, 2], {}),
+    ],
+)
+def test_unreadable_date_is_refused(written: object) -> None:
+    """What is no date raises a Mismatch, whatever it is."""
+    with pytest.raises(Mismatch, match="createdAt: "):
+        TokenDto.from_json({"createdAt": written})
+
+
+def test_mismatch_tells_the_way_to_the_field() -> None:
+    """The error names each level down to the field, with the place in a list."""
+    with pytest.raises(Mismatch, match=r"^data\.tokens\[1\]\.id: expected int, got str$"):
+        TokensResponse.from_json({"data": {"tokens": [{}, {"id": "7"}]}})
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_ids_fit_64_bits(number: int) -> None:
+    """A larger number is not the contract's int64."""
+    with pytest.raises(Mismatch, match="64 bits"):
+        TokenDto.from_json({"id": number})
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: CreateTokenDto(nmae="x"), "nmae"),  # type: ignore[call-arg]
+        (lambda: CreateTokenDto("x", name="y"), "name"),  # type: ignore[misc]
+        (lambda: UpdateTokenDto(True, "x", "y"), "2"),  # type: ignore[call-arg]
+        (lambda: CreateTokenDto.from_dict({"naem": "x"}), "naem"),
+        (lambda: TokenDto.from_dict({"created_at": NOON, "createdAt": NOON}), "created_at"),
+    ],
+)
+def test_constructor_refuses_what_it_has_no_field_for(make: Any, named: str) -> None:
+    """An unknown, repeated or surplus field is a TypeError that names it."""
+    with pytest.raises(TypeError, match=named):
+        make()
+
+
+def test_attribute_that_is_no_field_cannot_be_set() -> None:
+    """A mistyped attribute raises rather than being ignored."""
+    with pytest.raises(AttributeError):
+        CreateTokenDto().nmae = "x"  # type: ignore[attr-defined]
+
+
+def test_models_of_other_classes_differ() -> None:
+    """Equal fields do not make two classes equal, and models cannot be hashed."""
+    assert TokenResponse() != TokensResponse()
+    with pytest.raises(TypeError):
+        hash(TokenDto())
+
+
+@pytest.mark.parametrize("secret", ["", "abcd", "elevenchars"])
+def test_short_secret_is_shown_by_nothing(secret: str) -> None:
+    """Of a value too short to spare four characters, none is shown."""
+    shown = repr(TokenDto(token=secret))
+    assert "'****'" in shown
+    assert not secret or secret[-4:] not in shown
+
+
+def test_raw_data_hides_tokens_too() -> None:
+    """A token's value in an answer without a model of its own is masked as well."""
+    answer = GenericMapBasedApiResponse({"tokens": [{"token": SECRET}], "token": SECRET})
+    newer = TokenDto.from_json({"later": {"token": SECRET}})
+    assert SECRET[:-4] not in repr(answer) + repr(newer)

@@ -1,0 +1,207 @@
+import inspect
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+import trustme
+import urllib3
+
+import stcloud
+from stcloud import rest
+from stcloud.sandbox import Sandbox
+
+Api = stcloud.TokensApiControllerApi
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" + b'{"success": true}'
+
+
+def connected(host: str, **settings: Any) -> Api:
+    settings = {"api_key": "made-up-key", "retries": 0, **settings}
+    return Api(stcloud.ApiClient(stcloud.Configuration(host=host, **settings)))
+
+
+def failure(api: Api, **options: Any) -> stcloud.ApiException:
+    with closing(api.api_client), pytest.raises(stcloud.ApiException) as raised:  # noqa: PT012
+        result: Any = api.get_app_tokens1(5, **options)
+        result.get(20)  # in the background, it fails here
+    return raised.value
+
+
+@contextmanager
+def server_that_sends(answer: bytes, *, hang: bool = False) -> Iterator[str]:
+    """Accept one connection, read a request, send these bytes, and hang up (or not)."""
+    done = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+            if hang:
+                done.wait(30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join(10)
+
+
+def urllib3_failures() -> dict[str, type[Exception]]:
+    found: dict[str, type[Exception]] = {}
+    for name, kind in vars(urllib3.exceptions).items():
+        ours = inspect.isclass(kind) and kind.__module__.startswith("urllib3")
+        if ours and issubclass(kind, Exception):
+            found[name] = kind
+    return found
+
+
+@pytest.mark.parametrize("name", urllib3_failures())
+def test_no_urllib3_exception_comes_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every exception class of urllib3, raised by a request or a read, becomes ours, chained."""
+    kind = urllib3_failures()[name]
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    broken = kind(*[MagicMock() for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD])
+    slow = issubclass(kind, (urllib3.exceptions.TimeoutError, urllib3.exceptions.EmptyPoolError))
+    refused = issubclass(kind, urllib3.exceptions.NewConnectionError)
+    expected = stcloud.TimeoutException if slow and not refused else stcloud.ConnectionException
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise broken
+
+    with server_that_sends(GOOD) as host:
+        monkeypatch.setattr(urllib3.HTTPResponse, "read", fail)
+        monkeypatch.setattr(urllib3.HTTPResponse, "read1", fail)
+        reading = failure(connected(host))
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", fail)
+    for error in (reading, failure(connected("http://127.0.0.1:9"))):
+        assert type(error) is expected
+        assert error.status == 0
+        assert error.__cause__ is broken
+
+
+def test_walk_sees_urllib3s_exceptions() -> None:
+    """The walk above finds the known classes, so that it cannot pass by finding none."""
+    assert {"HTTPError", "MaxRetryError", "ReadTimeoutError", "HTTPWarning"} <= set(
+        urllib3_failures()
+    )
+
+
+def test_refused_connection() -> None:
+    """Nobody listens: a ConnectionException that names the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failure(connected(f"http://127.0.0.1:{port}"))
+    assert type(error) is stcloud.ConnectionException
+    assert f"no connection: 127.0.0.1:{port}" in str(error)
+
+
+def test_unknown_host() -> None:
+    """A name that does not resolve says so."""
+    error = failure(connected("https://no-such-host.invalid"))
+    assert type(error) is stcloud.ConnectionException
+    assert "could not be resolved: no-such-host.invalid" in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n" + b'{"success": true}',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=lambda answer: repr(answer)[2:60],
+)
+def test_answer_that_is_not_whole(answer: bytes) -> None:
+    """Hang-ups, cut bodies and broken HTTP raise ConnectionException with the cause chained."""
+    with server_that_sends(answer) as host:
+        error = failure(connected(host))
+    assert type(error) is stcloud.ConnectionException
+    assert error.status == 0
+    assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n", GOOD[:-1]], ids=len)
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({"read_timeout": 0.2}, {}),
+        ({}, {"_request_timeout": 0.2}),
+        ({}, {"_request_timeout": 1}),
+        ({}, {"_request_timeout": (20, 0.2)}),
+        ({"read_timeout": 0.2}, {"async_req": True}),
+    ],
+    ids=str,
+)
+def test_silent_server_runs_into_the_time_limit(
+    begun: bytes, settings: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """A server that stays silent, at whatever point, raises TimeoutException."""
+    with server_that_sends(begun, hang=True) as host:
+        error = failure(connected(host, **settings), **options)
+    assert type(error) is stcloud.TimeoutException
+    assert "too long" in str(error)
+
+
+def test_time_limits_are_finite_by_default() -> None:
+    """Nobody waits for ever: 5 seconds to connect, 30 of silence."""
+    configuration = stcloud.Configuration()
+    assert (configuration.connect_timeout, configuration.read_timeout) == (5, 30)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secure_sandbox(authority: trustme.CA) -> Iterator[Sandbox]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Sandbox(ssl_context=context) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path) -> str:
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return str(file)
+
+
+def test_trusted_certificate_is_accepted(secure_sandbox: Sandbox, trusted: str) -> None:
+    """A server whose certificate is trusted is talked to over TLS."""
+    api = connected(secure_sandbox.url, api_key=secure_sandbox.api_key, ssl_ca_cert=trusted)
+    with closing(api.api_client):
+        assert api.get_app_tokens1(secure_sandbox.app_id).success is True
+
+
+def test_unknown_certificate_is_refused(secure_sandbox: Sandbox) -> None:
+    """A server whose certificate nobody vouches for is not talked to."""
+    error = failure(connected(secure_sandbox.url))
+    assert type(error) is stcloud.ConnectionException
+    assert "no secure connection" in str(error)
+    assert "certificate verify failed" in str(error)
+
+
+def test_file_without_certificates_is_named(secure_sandbox: Sandbox) -> None:
+    """A file of trusted certificates that is none raises an error that names the setting."""
+    api = connected(secure_sandbox.url, ssl_ca_cert=__file__)
+    with closing(api.api_client), pytest.raises(ValueError, match="ssl_ca_cert"):
+        api.get_app_tokens1(5)
+
+
+def test_rest_offers_what_scripts_import() -> None:
+    """``from stcloud.rest import ApiException`` stays possible."""
+    assert rest.ApiException is stcloud.ApiException

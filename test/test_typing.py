@@ -1,0 +1,45 @@
+"""The types that a user's type checker sees, in strict mode."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+USER_CODE = Path(__file__).with_name("typing")
+Found = set[tuple[str, int]]
+"""File names and line numbers of errors."""
+
+
+def mypy(cache: Path) -> Found:
+    options = ["--strict", "--config-file=", f"--cache-dir={cache}", "--output=json"]
+    lines = checked("mypy", *options).splitlines()
+    found = [json.loads(line) for line in lines]
+    return {(Path(e["file"]).name, e["line"]) for e in found if e["severity"] == "error"}
+
+
+def pyright(_: Path) -> Found:
+    # Pyright counts lines from 0. The files themselves ask for strict mode.
+    found = json.loads(checked("pyright", "--outputjson"))["generalDiagnostics"]
+    return {(Path(e["file"]).name, e["range"]["start"]["line"] + 1) for e in found}
+
+
+def checked(checker: str, *options: str) -> str:
+    # In a folder of their own, so that the checker meets the installed package, as a user's does.
+    command = [sys.executable, "-m", checker, *options, "accepted.py", "refused.py"]
+    result = subprocess.run(command, cwd=USER_CODE, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.timeout(180)  # a first run, without caches, on a slow machine
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_checkers_refuse_the_marked_lines_and_no_other(
+    checker: Callable[[Path], Found], tmp_path: Path
+) -> None:
+    """Strict checkers accept a user's sound code and find every planted mistake."""
+    lines = (USER_CODE / "refused.py").read_text(encoding="utf-8").splitlines()
+    marked = {("refused.py", n) for n, line in enumerate(lines, 1) if "# expect-error" in line}
+    assert checker(tmp_path) == marked

@@ -1,0 +1,124 @@
+# pyright: strict
+"""Code as a user of the package writes it: no type checker may object. It is read, never run."""
+
+from datetime import datetime
+from multiprocessing.pool import AsyncResult
+
+from typing_extensions import assert_type
+from urllib3 import BaseHTTPResponse
+
+import stcloud
+from stcloud.rest import ApiException
+
+
+def settings() -> stcloud.Configuration:
+    configuration = stcloud.Configuration(
+        api_key="key", region="EU", connect_timeout=2, read_timeout=7.5
+    )
+    stcloud.Configuration(api_key=b"key", host="http://localhost:8080")
+    stcloud.Configuration(api_key={"Authorization": "key"})
+    configuration.host = "https://apps.sematext.com"
+    configuration.api_key["Authorization"] = "key"
+    configuration.api_key_prefix["Authorization"] = "apiKey"
+    stcloud.Configuration.set_default(configuration)
+    return configuration
+
+
+def every_operation(api: stcloud.TokensApiControllerApi) -> None:
+    new = stcloud.CreateTokenDto(name="shipper", readable=False, writeable=True)
+    change = stcloud.UpdateTokenDto(enabled=False, name="old shipper")
+
+    assert_type(api.create_app_token(new, 1), stcloud.TokenResponse)
+    assert_type(api.get_app_tokens1(1), stcloud.TokensResponse)
+    assert_type(api.update_app_token(change, 1, 2), stcloud.TokenResponse)
+    assert_type(api.regenerate_app_token1(1, 2), stcloud.TokenResponse)
+    assert_type(api.delete_app_token1(1, 2), stcloud.GenericMapBasedApiResponse)
+
+
+def other_arguments(api: stcloud.TokensApiControllerApi) -> None:
+    api.create_app_token(body={"name": "shipper", "writeable": True}, app_id="1")
+    api.update_app_token(body={"enabled": False}, app_id="1", token_id="2")
+    api.get_app_tokens1(app_id=1, _request_timeout=3)
+    api.get_app_tokens1(app_id=1, _request_timeout=(0.5, 3))
+    api.get_app_tokens1(app_id=1, async_req=False, _preload_content=True)
+    api.get_app_tokens1(app_id=1, _return_http_data_only=True)
+
+
+def in_the_background(api: stcloud.TokensApiControllerApi) -> None:
+    new = stcloud.CreateTokenDto()
+    change = stcloud.UpdateTokenDto()
+    created = api.create_app_token(new, 1, async_req=True)
+    listed = api.get_app_tokens1(1, async_req=True)
+    updated = api.update_app_token(change, 1, 2, async_req=True)
+    regenerated = api.regenerate_app_token1(1, 2, async_req=True)
+    deleted = api.delete_app_token1(1, 2, async_req=True)
+
+    assert_type(created, AsyncResult[stcloud.TokenResponse])
+    assert_type(created.get(10), stcloud.TokenResponse)
+    assert_type(listed.get(10), stcloud.TokensResponse)
+    assert_type(updated.get(), stcloud.TokenResponse)
+    assert_type(regenerated.get(timeout=0.5), stcloud.TokenResponse)
+    assert_type(deleted.get(10), stcloud.GenericMapBasedApiResponse)
+
+
+def with_status_and_headers(api: stcloud.TokensApiControllerApi) -> None:
+    data, status, headers = api.get_app_tokens1_with_http_info(1)
+    assert_type(data, stcloud.TokensResponse)
+    assert_type(status, int)
+    assert_type(headers["Content-Type"], str)
+
+    new = stcloud.CreateTokenDto()
+    change = stcloud.UpdateTokenDto()
+    assert_type(api.create_app_token_with_http_info(new, 1)[0], stcloud.TokenResponse)
+    assert_type(api.update_app_token_with_http_info(change, 1, 2)[0], stcloud.TokenResponse)
+    assert_type(api.regenerate_app_token1_with_http_info(1, 2)[0], stcloud.TokenResponse)
+    assert_type(api.delete_app_token1_with_http_info(1, 2)[1], int)
+    later = api.get_app_tokens1_with_http_info(1, async_req=True)
+    assert_type(later.get(10)[0], stcloud.TokensResponse)
+
+
+def as_raw_responses(api: stcloud.TokensApiControllerApi) -> None:
+    new = stcloud.CreateTokenDto()
+    change = stcloud.UpdateTokenDto()
+    assert_type(api.create_app_token(new, 1, _preload_content=False), BaseHTTPResponse)
+    assert_type(api.get_app_tokens1(1, _preload_content=False), BaseHTTPResponse)
+    assert_type(api.update_app_token(change, 1, 2, _preload_content=False), BaseHTTPResponse)
+    assert_type(api.regenerate_app_token1(1, 2, _preload_content=False), BaseHTTPResponse)
+    assert_type(api.delete_app_token1(1, 2, _preload_content=False), BaseHTTPResponse)
+    later = api.get_app_tokens1(1, async_req=True, _preload_content=False)
+    assert_type(later, AsyncResult[BaseHTTPResponse])
+
+
+def every_field(answer: stcloud.TokensResponse) -> None:
+    assert_type(answer.success, bool | None)
+    assert_type(answer.message, str | None)
+    for error in answer.errors or []:
+        assert_type(error, stcloud.Error)
+        assert_type(error.code, str | None)
+        assert_type(error.message, str | None)
+    if answer.data is None:
+        return
+    assert_type(answer.data, stcloud.TokensResponseEntry)
+    for token in answer.data.tokens or []:
+        assert_type(token, stcloud.TokenDto)
+        assert_type(token.id, int | None)
+        assert_type(token.name, str | None)
+        assert_type(token.token, str | None)
+        assert_type(token.enabled, bool | None)
+        assert_type(token.readable, bool | None)
+        assert_type(token.writeable, bool | None)
+        assert_type(token.created_at, datetime | None)
+
+
+def a_script() -> str | None:
+    with stcloud.ApiClient(settings()) as client:
+        api = stcloud.TokensApiControllerApi(client)
+        every_operation(api)
+        try:
+            answer = api.create_app_token(stcloud.CreateTokenDto("shipper"), 1)
+        except ApiException as error:
+            assert_type(error.status, int)
+            return str(error)
+    if answer.data is None or answer.data.token is None:
+        return answer.to_str()
+    return answer.data.token.token

@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 from stcloud import checks, logs, wire
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
 from stcloud.exceptions import (
+    ApiException,
+    TimeoutException,
     UnexpectedResponseException,
     UnsuccessfulResponseException,
     exception_for,
 )
+from stcloud.models.model import Model, is_model
 from stcloud.models.values import is_object
 from stcloud.operation import Operation, Options, Request
 from stcloud.rest import Limits, RawResponse, RestClient
+from stcloud.retry import Budget, Course, Outcome
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
     from multiprocessing.pool import ThreadPool
 
     from typing_extensions import Self
-
-    from stcloud.models.model import Model
 
 _JSON = "application/json"
 _OPTIONS = ("_preload_content", "_request_timeout", "_return_http_data_only", "async_req")
@@ -62,6 +64,7 @@ class ApiClient:
             self.set_default_header(header_name, header_value)
         if cookie is not None:
             self.set_default_header("Cookie", cookie)
+        self._budget = Budget(settings.retries.budget)
         self._pool: ThreadPool | None = None
         self._pool_lock = threading.Lock()
         logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
@@ -117,6 +120,8 @@ class ApiClient:
             TypeError: an argument has the wrong type; an unknown option.
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
+        if response_type is not None and not is_model(response_type):
+            raise checks.wrong_type("response_type", "a model class or None", response_type)
         safe = self.configuration.safe_chars_for_path_param
         path = wire.path(resource_path, path_params or {}, query_params or (), safe)
         headers = self._headers(header_params or {})
@@ -161,28 +166,47 @@ class ApiClient:
         if options.in_background:
             request = request._replace(options=options._replace(in_background=False))
             return self.pool.apply_async(self.send, (request,))
-        started = time.monotonic()
-        response = self.rest_client.request(
-            request.method, request.path, request.headers, request.body, options.limits
-        )
+        limits = Limits(options.connect, options.read, time.monotonic() + options.deadline)
+        course = Course(self.configuration.retries, self._budget, request.method)
+        while True:
+            report = logs.Attempt(request.method, request.path, course.attempts)
+            try:
+                response = self.rest_client.request(
+                    request.method, request.path, request.headers, request.body, limits
+                )
+                data = self._data(request, response, report)
+            except ApiException as error:
+                report.ended(error.status or error)
+                wait = course.wait_after(
+                    error.outcome,
+                    timed_out=isinstance(error, TimeoutException),
+                    retry_after=error.retry_after,
+                    left=limits.left(),
+                )
+                error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
+                if wait is not None:
+                    time.sleep(wait)
+                    continue
+                if not course.was_deleted_before(error.status) or options.raw:
+                    raise
+                data, status, headers = _deleted_before(request), error.status, error.headers
+            else:
+                report.ended(response.status)
+                status, headers = response.status, response.headers
+            course.succeeded()
+            return data if options.data_only else (data, status, headers)
+
+    def _data(self, request: Request, response: RawResponse, report: logs.Attempt) -> Any:
+        """Return what an answer holds; raise what its status or its body tells instead."""
         succeeded = 200 <= response.status < 300
-        if succeeded and options.raw:
-            data: Any = response
-        else:
-            content = self.rest_client.read(response)
-            logs.logger.debug(
-                "%s %s: %d after %.3f s, %d bytes",
-                request.method,
-                request.path,
-                response.status,
-                time.monotonic() - started,
-                len(content),
-            )
-            if not succeeded:
-                text = _text(content, request)
-                raise exception_for(response.status, response.reason, text, response.headers)
-            data = _answer(content, request, response)
-        return data if options.data_only else (data, response.status, response.headers)
+        if succeeded and request.options.raw:
+            return response
+        content = self.rest_client.read(response)
+        report.size = len(content)
+        if succeeded:
+            return _answer(content, request, response)
+        text = _text(content, request)
+        raise exception_for(response.status, response.reason, text, response.headers)
 
     @property
     def pool(self) -> ThreadPool:
@@ -223,17 +247,21 @@ class ApiClient:
     def _options(self, function: str, given: Mapping[str, Any], *, data_only: bool) -> Options:
         for name in given.keys() - set(_OPTIONS):
             raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
-        timeout, settings = given.get("_request_timeout"), self.configuration
-        limits = (
-            (settings.connect_timeout, settings.read_timeout)
-            if timeout is None
-            else checks.time_limits("_request_timeout", timeout)
-        )
+        settings, timeout = self.configuration, given.get("_request_timeout")
+        connect, read, deadline = settings.connect_timeout, settings.read_timeout, settings.deadline
+        if timeout is not None:
+            limit = checks.time_limits("_request_timeout", timeout)
+            if isinstance(limit, tuple):
+                connect, read = limit
+            else:
+                read = deadline = limit
         return Options(
             in_background=bool(given.get("async_req")),
             data_only=bool(given.get("_return_http_data_only", data_only)),
             raw=not given.get("_preload_content", True),
-            limits=Limits(*limits),
+            connect=connect,
+            read=read,
+            deadline=deadline,
         )
 
     def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
@@ -273,10 +301,17 @@ def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
             body=_text(content, request),
             headers=response.headers,
             message=f"the answer is not what the API describes: {error}",
+            outcome=Outcome.UNREADABLE,
         ) from error
     raise UnsuccessfulResponseException.of_answer(
         response.status, response.reason, _text(content, request), response.headers
     )
+
+
+def _deleted_before(request: Request) -> Any:
+    message = "deleted by an earlier attempt, whose answer was lost"
+    logs.logger.info("%s %s: %s", request.method, request.path, message)
+    return request.answer and request.answer.from_json({"message": message, "success": True})
 
 
 def _text(content: bytes, request: Request) -> str:

@@ -139,6 +139,15 @@ def seconds(name: str, value: object) -> float:
     raise ValueError(f"{name} must be a positive, finite number of seconds, not {value}")
 
 
+def amount(name: str, value: object) -> float:
+    """A number that is not negative; it may be infinite."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise wrong_type(name, "a number", value)
+    if value >= 0:
+        return value
+    raise ValueError(f"{name} must not be negative, but is {value}")
+
+
 def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """None, or what the check allows."""
     return lambda name, value: None if value is None else check(name, value)
@@ -156,10 +165,10 @@ def identifier(name: str, value: object) -> int:
     raise ValueError(f"{name} must be positive and fit 64 bits, not {number}")
 
 
-def time_limits(name: str, value: object) -> tuple[float, float]:
-    """Seconds to connect and seconds of silence: one number for both, or a pair."""
+def time_limits(name: str, value: object) -> float | tuple[float, float]:
+    """Seconds for a whole call, or a pair: seconds to connect, and of silence."""
     if not isinstance(value, (tuple, list)):
-        return seconds(name, value), seconds(name, value)
+        return seconds(name, value)
     pair = cast("tuple[object, ...]", value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be a number or a pair (connect, read), in seconds")

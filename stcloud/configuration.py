@@ -137,6 +137,9 @@ def _proxy(name: str, value: object) -> str:
 
 def _retries(name: str, value: object) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
+        checks.whole(f"{name}.attempts", value.attempts)
+        for field, number in value._asdict().items():
+            checks.amount(f"{name}.{field}", number)
         return value
     return RetryPolicy(attempts=1 + checks.whole(name, value, least=0))
 
@@ -182,6 +185,8 @@ class Configuration(Settings):
     """Seconds that connecting may take."""
     read_timeout: Plain[float] = Plain(checks.seconds, default=30)
     """Seconds that the server may be silent."""
+    deadline: Plain[float] = Plain(checks.seconds, default=60)
+    """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
     """How often a call may be tried again, 0 for never, or a policy."""
     verify_ssl: Plain[bool] = Plain(checks.flag, default=True)
@@ -189,7 +194,7 @@ class Configuration(Settings):
     ssl_ca_cert: Setting[Path | None, str | None] = Setting(
         checks.optional(checks.file), default=None
     )
-    """File of the trusted certificates (PEM); None for those of certifi."""
+    """File of the trusted certificates (PEM); None for ``SSL_CERT_FILE``'s or certifi's."""
     cert_file: Setting[Path | None, str | None] = Setting(
         checks.optional(checks.file), default=None
     )
@@ -202,6 +207,10 @@ class Configuration(Settings):
     """The name to expect in the certificate, instead of the host's; False for any."""
     proxy: Plain[str | None] = Plain(checks.optional(_proxy), default=None, secret=True)
     """URL of a proxy; it may have credentials."""
+    trust_env: Plain[bool] = Plain(checks.flag, default=True)
+    """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` count."""
+    max_response_bytes: Plain[int] = Plain(checks.whole, default=64 * 1024 * 1024)
+    """Bytes, after decompression, that an answer may have."""
     connection_pool_maxsize: Plain[int] = Plain(checks.whole, default=10)
     """Connections at most, and threads for ``async_req``."""
     safe_chars_for_path_param: Plain[str] = Plain(checks.text, default="")
@@ -291,6 +300,7 @@ class Configuration(Settings):
 _SETTINGS: dict[str, Setting[Any, Any]] = {
     name: value for name, value in vars(Configuration).items() if isinstance(value, Setting)
 }
+_ADDRESS = {"region", "host"}  # two ways to say the same
 _VARIABLES = {"region": "SEMATEXT_REGION", "host": "SEMATEXT_HOST", "api_key": "SEMATEXT_API_KEY"}
 
 
@@ -299,8 +309,8 @@ def _environment(given: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, variable in _VARIABLES.items():
         value = os.environ.get(variable)
-        overruled = name in given or (name == "host" and "region" in given)
-        if value and not overruled:
+        address_given = name in _ADDRESS and given.keys() & _ADDRESS
+        if value and name not in given and not address_given:
             _SETTINGS[name].check(variable, value)
             found[name] = value
     return found

@@ -20,13 +20,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from stcloud.models.error import Error
 from stcloud.models.values import Mismatch, is_array, is_object, mask
+from stcloud.retry import Outcome, outcome_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,9 +49,12 @@ class ApiException(Exception):
         headers: the answer's headers, case-insensitive, None where there are none.
         errors: the service's own reasons, often empty.
         message: the service's own message, or what is wrong with the answer.
+        attempts: how many attempts were made.
+        outcome_unknown: whether the service may have done what was asked all the same.
+        retry_after: the seconds that the service asked to wait, None if it did not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what there is to say, by keyword
         self,
         status: int = 0,
         reason: str | None = None,
@@ -56,6 +63,7 @@ class ApiException(Exception):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Error] = (),
         message: str | None = None,
+        outcome: Outcome = Outcome.SETTLED,
     ) -> None:
         super().__init__(status, reason)
         self.status = status
@@ -64,6 +72,10 @@ class ApiException(Exception):
         self.headers = headers
         self.errors = list(errors)
         self.message = message
+        self.outcome = outcome
+        self.attempts = 1
+        self.outcome_unknown = outcome.may_be_done
+        self.retry_after = None if headers is None else _seconds(headers.get("Retry-After"))
 
     @classmethod
     def of_answer(
@@ -71,7 +83,15 @@ class ApiException(Exception):
     ) -> Self:
         """Make the exception of an answer, with what its body says; any body will do."""
         errors, message = _reasons(body)
-        return cls(status, reason, body=body, headers=headers, errors=errors, message=message)
+        return cls(
+            status,
+            reason,
+            body=body,
+            headers=headers,
+            errors=errors,
+            message=message,
+            outcome=outcome_of(status),
+        )
 
     def __str__(self) -> str:
         """Show status, reason and what the service said, printable, bounded, without secrets."""
@@ -145,8 +165,8 @@ def exception_for(
     """Return the exception of an answer whose status is not 2xx."""
     kind = _BY_STATUS.get(status, ServiceException if status >= 500 else ApiException)
     failure = kind.of_answer(status, reason, body, headers)
-    if 300 <= status < 400 and failure.message is None:
-        failure.message = f"the redirect to {headers.get('Location')} is not followed"
+    if 300 <= status < 400 and "Location" in headers and failure.message is None:
+        failure.message = f"the redirect to {headers['Location']} is not followed"
     return failure
 
 
@@ -164,6 +184,18 @@ def _reasons(body: str) -> tuple[list[Error], str | None]:
         with suppress(Mismatch):
             errors.append(Error.from_json(entry))
     return errors, message if isinstance(message, str) else None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for: a number, or the time until a date."""
+    if retry_after is None:
+        return None
+    with suppress(ValueError):
+        seconds = float(retry_after)
+        return None if math.isnan(seconds) else max(0.0, seconds)
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    return None
 
 
 def _printable(text: str) -> str:

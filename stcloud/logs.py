@@ -1,10 +1,37 @@
 """The package's one logger; no other logger, level or handler is ever touched."""
 
 import logging
+import time
 from pathlib import Path
 
 logger = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
+
+
+class Attempt:
+    """Tells of one attempt when it ends, in one line, which has no header and no query."""
+
+    __slots__ = ("_method", "_number", "_path", "_started", "size")
+
+    def __init__(self, method: str, path: str, number: int) -> None:
+        self._method = method
+        self._path = path
+        self._number = number
+        self._started = time.monotonic()
+        self.size = 0
+
+    def ended(self, result: object) -> None:
+        """Log what came of it: the status, or why there is none."""
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s %s: %s after %.3f s, attempt %d, %d bytes",
+                self._method,
+                self._path.partition("?")[0],
+                result,
+                time.monotonic() - self._started,
+                self._number,
+                self.size,
+            )
 
 
 def switch_on(debug: bool, file: str | None, line_format: str) -> None:

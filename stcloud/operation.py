@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 from stcloud.models.model import Model
-from stcloud.rest import Limits
 
 
 class Operation:
@@ -24,12 +23,14 @@ class Operation:
 
 
 class Options(NamedTuple):
-    """The options that every call takes, checked."""
+    """The options that every call takes, checked; times are in seconds."""
 
     in_background: bool
     data_only: bool
     raw: bool
-    limits: Limits
+    connect: float
+    read: float
+    deadline: float
 
 
 class Request(NamedTuple):

@@ -6,8 +6,8 @@ import os
 import ssl
 from collections.abc import Callable
 from http.client import HTTPException
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeAlias, cast
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from certifi import where
@@ -15,13 +15,21 @@ from urllib3 import exceptions as failures
 from urllib3.util import create_urllib3_context, make_headers, parse_url
 
 from stcloud.configuration import Configuration
-from stcloud.exceptions import ApiException, ConnectionException, TimeoutException
+from stcloud.connection import Limits, Silence, Unsent, Watched, WatchedTls
+from stcloud.exceptions import (
+    ApiException,
+    ConnectionException,
+    TimeoutException,
+    UnexpectedResponseException,
+)
+from stcloud.retry import Outcome
 
 __all__ = ["ApiException", "Limits", "RawResponse", "RestClient"]
 
 RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
 
+_CHUNK = 65536
 _ONE_ATTEMPT = urllib3.Retry(False)  # raises what happened as it is, follows no redirect
 _FAILURES = (
     failures.HTTPError,
@@ -30,25 +38,19 @@ _FAILURES = (
     HTTPException,
     OSError,
 )
-_WORDS: tuple[
-    tuple[type[Exception], type[ConnectionException], str], ...
-] = (  # the first that fits; urllib3 derives its connection errors from its time-outs
+_WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
+    # the first that fits; urllib3 derives its connection errors from its time-outs
     (failures.NameResolutionError, ConnectionException, "the host's name could not be resolved"),
     (failures.NewConnectionError, ConnectionException, "no connection"),
     (failures.ConnectTimeoutError, TimeoutException, "connecting took too long"),
-    (failures.EmptyPoolError, TimeoutException, "all connections stayed busy"),
+    (failures.EmptyPoolError, TimeoutException, "all connections were busy for too long"),
     (failures.TimeoutError, TimeoutException, "the answer took too long"),
+    (TimeoutError, TimeoutException, "connecting took too long"),
     (failures.SSLError, ConnectionException, "no secure connection"),
+    (ssl.SSLError, ConnectionException, "no secure connection"),
     (failures.ProxyError, ConnectionException, "no connection through the proxy"),
     (Exception, ConnectionException, "no whole answer"),
 )
-
-
-class Limits(NamedTuple):
-    """Time limits of one attempt in seconds: to connect, and for each silence of the server."""
-
-    connect: float
-    read: float
 
 
 class _Target(NamedTuple):
@@ -76,6 +78,7 @@ class RestClient:
         """
         host = self._configuration.host
         target = self._target(host)
+        left = limits.left()
         try:
             return target.pool.urlopen(
                 method,
@@ -85,23 +88,51 @@ class RestClient:
                 retries=_ONE_ATTEMPT,
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
-                timeout=urllib3.Timeout(connect=limits.connect, read=limits.read),
+                timeout=urllib3.Timeout(
+                    connect=min(limits.connect, left), read=Silence(limits, left)
+                ),
+                pool_timeout=left,  # type: ignore[arg-type]  # a queue's time limit, any number
                 preload_content=False,
             )
+        except Unsent as unsent:
+            outcome = Outcome.SETTLED if _is_refusal(unsent.cause) else Outcome.NOT_SENT
+            raise _translated(unsent.cause, host, outcome) from unsent.cause
         except _FAILURES as error:
-            raise _translated(error, host) from error
+            raise _translated(error, host, _outcome(error)) from error
 
     def read(self, response: RawResponse) -> bytes:
         """Return the body of an answer and give its connection back.
 
+        Of an answer that is too large to read, an error's text is cut.
+
         Raises:
             ConnectionException: the body did not come whole; TimeoutException if time ran out.
+            UnexpectedResponseException: a 2xx answer is too large.
         """
+        most = self._configuration.max_response_bytes
+        chunks: list[bytes] = []
+        size = 0
         try:
-            return response.read()
+            while size <= most and (chunk := response.read(_CHUNK)):
+                chunks.append(chunk)
+                size += len(chunk)
         except _FAILURES as error:
-            response.close()
-            raise _translated(error, self._configuration.host) from error
+            _drop(response)
+            raise _translated(error, self._configuration.host, _outcome(error)) from error
+        except BaseException:
+            _drop(response)
+            raise
+        if size > most:
+            _drop(response)
+            if 200 <= response.status < 300:
+                raise UnexpectedResponseException(
+                    response.status,
+                    response.reason,
+                    headers=response.headers,
+                    message=f"the answer has more than {most} bytes",
+                    outcome=Outcome.UNREADABLE,
+                )
+        return b"".join(chunks)[:most]
 
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
@@ -119,45 +150,78 @@ class RestClient:
         settings = self._tls_settings() if secure else {}
         settings["maxsize"] = self._configuration.connection_pool_maxsize
         settings["block"] = True  # wait for a connection, rather than open one and throw it away
-        proxy = self._configuration.proxy
+        proxy = self._proxy(host)
         if proxy is None:
             manager = urllib3.PoolManager(**settings)
         else:
             auth = parse_url(proxy).auth
-            proxy_headers = make_headers(proxy_basic_auth=auth) if auth else None
+            proxy_headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
+        pool = manager.connection_from_url(host)
+        kind = WatchedTls if pool.scheme == "https" else Watched
+        pool.ConnectionCls = cast("Any", kind)
         forwarded = proxy is not None and not secure
-        return _Target(
-            manager.connection_from_url(host), host if forwarded else urlsplit(host).path
-        )
+        return _Target(pool, host if forwarded else urlsplit(host).path)
+
+    def _proxy(self, host: str) -> str | None:
+        configuration = self._configuration
+        if configuration.proxy is not None or not configuration.trust_env:
+            return configuration.proxy
+        if not any(name.lower().endswith("_proxy") for name in os.environ):
+            return None
+        from urllib.request import getproxies, proxy_bypass  # rarely needed, slow to import
+
+        parts, proxies = urlsplit(host), getproxies()
+        if proxy_bypass(parts.netloc):
+            return None
+        return proxies.get(parts.scheme) or proxies.get("all")
 
     def _tls_settings(self) -> dict[str, Any]:
         configuration = self._configuration
         context = create_urllib3_context()
+        context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         if configuration.verify_ssl:
-            _load(
-                "ssl_ca_cert", context.load_verify_locations, configuration.ssl_ca_cert or where()
-            )
+            given = configuration.ssl_ca_cert
+            outer = os.environ.get("SSL_CERT_FILE") if configuration.trust_env else None
+            source = "ssl_ca_cert" if given else "SSL_CERT_FILE"
+            _load(source, lambda: context.load_verify_locations(given or outer or where()))
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if configuration.cert_file is not None:
-            _load(
-                "cert_file",
-                context.load_cert_chain,
-                configuration.cert_file,
-                configuration.key_file,
-            )
+        certificate, key = configuration.cert_file, configuration.key_file
+        if certificate is not None:  # an empty password, so that nobody is asked for one
+            _load("cert_file", lambda: context.load_cert_chain(certificate, key, password=""))
         return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
 
 
-def _load(name: str, load: Callable[..., object], *files: str | None) -> None:
+def _load(source: str, load: Callable[[], None]) -> None:
     try:
-        load(*files)
+        load()
     except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"{name} is not a readable PEM file of its kind: {files[0]}") from error
+        raise ValueError(f"{source} names no readable PEM file of its kind: {error}") from error
 
 
-def _translated(error: Exception, host: str) -> ConnectionException:
+def _drop(response: RawResponse) -> None:
+    """Close the answer's connection, and give its place in the pool back."""
+    response.close()
+    response.release_conn()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether TLS, or the address itself, stands against the connection; else it may succeed."""
+    if isinstance(error, failures.SSLError) and error.args:
+        error = error.args[0]
+    lost = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    return isinstance(error, (ssl.SSLError, ValueError, failures.HTTPWarning)) and not lost
+
+
+def _outcome(error: Exception) -> Outcome:
+    """Return what is known of a request that had a connection when it failed."""
+    if isinstance(error, failures.EmptyPoolError):
+        return Outcome.NOT_SENT
+    return Outcome.SETTLED if _is_refusal(error) else Outcome.UNKNOWN
+
+
+def _translated(error: Exception, host: str, outcome: Outcome) -> ConnectionException:
     kind, words = next((kind, words) for cause, kind, words in _WORDS if isinstance(error, cause))
-    return kind(reason=f"{words}: {urlsplit(host).netloc}: {error}")
+    return kind(reason=f"{words}: {urlsplit(host).netloc}: {error}", outcome=outcome)

@@ -86,5 +86,12 @@ def path(
     if not filled.startswith("/") or not checks.is_visible(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
-    encoded = urlencode([(name, plain(value)) for name, value in pairs], doseq=True)
+    encoded = urlencode([(name, _parameter(plain(value))) for name, value in pairs], doseq=True)
     return f"{filled}?{encoded}" if encoded else filled
+
+
+def _parameter(value: Any) -> Any:
+    """Return a query's value as text, or a list of such; true and false as JSON has them."""
+    if isinstance(value, list):
+        return [_parameter(item) for item in cast("Iterable[Any]", value)]
+    return str(value).lower() if isinstance(value, bool) else value

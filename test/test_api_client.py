@@ -29,7 +29,7 @@ def test_call_api_reaches_any_path(
         "/users-web/api/v3/apps/{name}",
         "patch",
         {"name": "a/b c?"},
-        {"tag": ["x", "y&z"], "since": date(2026, 1, 2)},
+        {"tag": ["x", "y&z"], "since": date(2026, 1, 2), "all": True, "none": [False]},
         {"X-Extra": "1", "accept": "text/plain"},
         {"when": datetime(2026, 1, 2, tzinfo=timezone.utc), "token": stcloud.CreateTokenDto("n")},
     )
@@ -41,7 +41,7 @@ def test_call_api_reaches_any_path(
     request, _ = httpserver.log[-1]
     assert request.method == "PATCH"
     assert request.environ["REQUEST_URI"] == (
-        "/users-web/api/v3/apps/a%2Fb%20c%3F?tag=x&tag=y%26z&since=2026-01-02"
+        "/users-web/api/v3/apps/a%2Fb%20c%3F?tag=x&tag=y%26z&since=2026-01-02&all=true&none=false"
     )
     assert request.headers["X-Extra"] == "1"
     assert request.headers.getlist("Accept") == ["text/plain"]
@@ -60,6 +60,9 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: A
     assert client.call_api("/x", "GET", _preload_content=False)[0].status == 200
     answer(status=204)
     assert client.call_api("/x", "GET", _return_http_data_only=True) is None
+    for wrong in ("TokenResponse", dict, kind()):
+        with pytest.raises(TypeError, match="response_type must be a model class or None"):
+            client.call_api("/x", "GET", response_type=wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"call_api\(\) has no option 'resp'"):
         client.call_api("/x", "GET", resp=kind)
 

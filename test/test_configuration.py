@@ -29,6 +29,8 @@ def sent_key(configuration: Configuration) -> str | None:
         ({"SEMATEXT_HOST": "https://h"}, {"region": "EU"}, EU),
         ({"SEMATEXT_HOST": "https://h"}, {"host": "https://i"}, "https://i"),
         ({"SEMATEXT_HOST": ""}, {"host": None}, US),
+        ({"SEMATEXT_REGION": "mars"}, {"host": "https://i"}, "https://i"),
+        ({"SEMATEXT_HOST": "no URL"}, {"region": "EU"}, EU),
         ({}, {"host": "https://i", "region": "EU"}, "https://i"),
         ({}, {"host": "https://i/base/"}, "https://i/base"),
         ({}, {"host": "https://[2001:db8::1]:8443"}, "https://[2001:db8::1]:8443"),

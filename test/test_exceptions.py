@@ -174,6 +174,14 @@ def test_redirect_is_not_followed(
     assert {request.path for request, _ in httpserver.log} == {"/users-web/api/v3/apps/5/tokens"}
 
 
+@pytest.mark.parametrize("status", [300, 304])
+def test_redirect_without_location(status: int, remote: Api, answer: Callable[..., None]) -> None:
+    """A 3xx that names no location is told by its status alone."""
+    answer("", status)
+    error = failure(remote)
+    assert str(error) == f"({status}) {error.reason}"
+
+
 def test_text_is_bounded_and_printable(remote: Api, answer: Callable[..., None]) -> None:
     """A huge or odd message is cut and escaped, and still whole in ``message``."""
     message = "line\nbreak \ud800 \x1b[31m" + "x" * 1_000_000

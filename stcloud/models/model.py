@@ -2,7 +2,16 @@
 
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    TypeGuard,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from stcloud.models.values import (
     CODECS,
@@ -183,6 +192,11 @@ class Model(_Extra, metaclass=ModelType):
         return self.to_dict() == other.to_dict()
 
 
+def is_model(kind: object) -> TypeGuard[type[Model]]:
+    """Whether this is the class of a model."""
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
 def _no_field(model: type[Model], name: object) -> TypeError:
     fields = ", ".join(model.attribute_map)
     return TypeError(f"{model.__name__} has no field {name!r}; it has {fields}")
@@ -194,7 +208,7 @@ def _codec(annotation: Any) -> Codec:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) is list:
         return list_codec(_codec(get_args(annotation)[0]))
-    if isinstance(annotation, type) and issubclass(annotation, Model):
+    if is_model(annotation):
         return _model_codec(annotation)
     return CODECS[get_origin(annotation) or annotation]
 

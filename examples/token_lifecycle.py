@@ -1,0 +1,116 @@
+"""The life of an app token: list, create, disable, regenerate and delete it.
+
+Without SEMATEXT_API_KEY this runs on a local sandbox. With the key it runs on Sematext Cloud, on
+the app that --app-id names. It changes no token but the one that it creates, and deletes that one
+at the end, also if a step fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+
+import stcloud
+
+
+def main() -> str | None:
+    """Run on the service or on the sandbox, and return what went wrong, if anything."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--app-id", metavar="ID", type=int, help="the app; needed with a key")
+    app_id: int | None = parser.parse_args().app_id
+    try:
+        if not os.environ.get("SEMATEXT_API_KEY"):
+            run_on_sandbox()
+        elif app_id is None:
+            return "SEMATEXT_API_KEY is set: say with --app-id which app to work on"
+        else:
+            run(stcloud.Configuration(), app_id)
+    except ModuleNotFoundError as error:
+        return f"The sandbox needs its extra, pip install '.[sandbox]': {error}"
+    except (stcloud.ApiException, ValueError, LookupError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def run_on_sandbox() -> None:
+    from stcloud.sandbox import Sandbox  # an extra, so it may be missing
+
+    with Sandbox() as sandbox:
+        print(f"SEMATEXT_API_KEY is not set, so this runs on a local sandbox, {sandbox.url}")
+        run(stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key), sandbox.app_id)
+
+
+def run(configuration: stcloud.Configuration, app_id: int) -> None:
+    with stcloud.ApiClient(configuration) as client:
+        Lifecycle(stcloud.TokensApiControllerApi(client), app_id).run()
+
+
+class Lifecycle:
+    """The steps; after each, what the service now lists."""
+
+    def __init__(self, api: stcloud.TokensApiControllerApi, app_id: int) -> None:
+        self.api = api
+        self.app_id = app_id
+        self.name = f"token_lifecycle {uuid.uuid4().hex[:8]}"
+
+    def run(self) -> None:
+        self.step("1. List the tokens", "GET")
+        show(self.tokens())
+        try:
+            self.step("2. Create a token", "POST")
+            wanted = stcloud.CreateTokenDto(name=self.name, readable=True, writeable=False)
+            self.api.create_app_token(wanted, self.app_id)
+            show(self.own())
+            self.change(self.own_id())
+        finally:
+            for token in self.own():
+                self.step("5. Delete it", "DELETE", f"/{token.id}")
+                self.api.delete_app_token1(self.app_id, str(token.id))
+                show(self.tokens())
+
+    def change(self, token_id: str) -> None:
+        self.step("3. Disable it", "PUT", f"/{token_id}")
+        self.api.update_app_token(stcloud.UpdateTokenDto(enabled=False), self.app_id, token_id)
+        show(self.own())
+        self.step("4. Replace its value", "POST", f"/{token_id}/regenerate")
+        self.api.regenerate_app_token1(self.app_id, token_id)
+        show(self.own())
+
+    def tokens(self) -> list[stcloud.TokenDto]:
+        data = self.api.get_app_tokens1(self.app_id).data
+        return (data and data.tokens) or []
+
+    def own(self) -> list[stcloud.TokenDto]:
+        """Find our token by its name: the answer that tells its id may be empty, or get lost."""
+        return [token for token in self.tokens() if token.name == self.name]
+
+    def own_id(self) -> str:
+        for token in self.own():
+            return str(token.id)
+        raise LookupError(f"the service does not list the token {self.name!r}")
+
+    def step(self, what: str, method: str, path: str = "") -> None:
+        print(f"\n{what:<24}{method} /users-web/api/v3/apps/{self.app_id}/tokens{path}")
+
+
+def show(tokens: Sequence[stcloud.TokenDto]) -> None:
+    """Print a table."""
+    rows = [("id", "name", "enabled", "readable", "token"), *map(cells, tokens)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if tokens else [("no tokens",)]:
+        aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        print(f"   {'  '.join(aligned)}".rstrip())
+
+
+def cells(token: stcloud.TokenDto) -> tuple[str, ...]:
+    secret = f"****{token.token[-4:]}" if token.token else ""
+    return str(token.id), token.name or "", str(token.enabled), str(token.readable), secret
+
+
+if __name__ == "__main__":
+    sys.exit(main())

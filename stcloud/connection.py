@@ -1,0 +1,111 @@
+"""Connections that tell a failure to connect apart, and whose reads keep a deadline."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from http.client import HTTPResponse as ClientResponse
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Limits(NamedTuple):
+    """Time limits of an attempt: seconds to connect, seconds of silence, and the end of all."""
+
+    connect: float
+    read: float
+    deadline: float
+
+    def left(self) -> float:
+        """Return the seconds that remain until the deadline."""
+        return self.deadline - time.monotonic()
+
+
+class Silence(float):
+    """The seconds of silence of one attempt, with the deadline that they must not outlast.
+
+    urllib3 hands it to the connection as the time limit to read with.
+    """
+
+    deadline: float
+
+    def __new__(cls, limits: Limits, left: float) -> Silence:
+        """Clip the silence to what is left."""
+        self = super().__new__(cls, min(limits.read, left))
+        self.deadline = limits.deadline
+        return self
+
+
+class Unsent(HTTPError):
+    """There was no connection, so nothing was sent."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Watched(HTTPConnection):
+    """A connection that tells a failure to connect apart, and whose reads keep a deadline."""
+
+    def connect(self) -> None:
+        """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
+        try:
+            super().connect()
+        except Exception as error:
+            raise Unsent(error) from error
+
+    def response_class(  # type: ignore[override]  # called as the class would be
+        self, sock: socket.socket, *arguments: Any, **named: Any
+    ) -> ClientResponse:
+        """Return a response that keeps the deadline of the time limit set last."""
+        return ClientResponse(cast("Any", _Timed(sock, self.timeout)), *arguments, **named)
+
+
+class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The same, over TLS."""
+
+
+class _Timed:
+    """What a response reads from in place of a socket."""
+
+    def __init__(self, sock: socket.socket, silence: float | None) -> None:
+        self._sock = sock
+        self._silence = silence
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        raw = self._sock.makefile("rb", buffering=0)
+        if not isinstance(self._silence, Silence):  # a proxy's answer to CONNECT
+            return io.BufferedReader(raw)
+        return io.BufferedReader(_TimedFile(self._sock, raw, self._silence))
+
+
+class _TimedFile(io.RawIOBase):
+    """A socket's bytes, each wait for them bounded by what remains until the deadline."""
+
+    def __init__(self, sock: socket.socket, raw: socket.SocketIO, silence: Silence) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._silence = silence
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left = self._silence.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline has passed")
+        self._sock.settimeout(min(self._silence, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

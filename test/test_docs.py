@@ -1,0 +1,171 @@
+"""The documentation: its links lead somewhere, its examples run, it agrees with the code."""
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+import stcloud
+from stcloud import models
+from stcloud.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+API_PAGE = ROOT / "docs" / "TokensApiControllerApi.md"
+REFERENCE = Path(__file__).with_name("reference")
+"""The programs of the reference document, as they stand there; they are to run unchanged."""
+
+MARKDOWN = MarkdownIt().enable("table")
+OPERATIONS: dict[str, Any] = {
+    name: member
+    for name, member in vars(stcloud.TokensApiControllerApi).items()
+    if hasattr(member, "operation") and not name.endswith("_with_http_info")
+}
+
+
+class Example(NamedTuple):
+    page: Path
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def nodes(page: Path, kind: str) -> Iterator[SyntaxTreeNode]:
+    tree = SyntaxTreeNode(MARKDOWN.parse(page.read_text(encoding="utf-8")))
+    return (node for node in tree.walk() if node.type == kind)
+
+
+def text(node: SyntaxTreeNode) -> str:
+    return "".join(part.content for part in node.walk() if part.type in {"text", "code_inline"})
+
+
+def rows(page: Path) -> list[list[str]]:
+    return [[text(cell) for cell in row.children] for row in nodes(page, "tr")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub makes of the page's headings."""
+    headings = (text(node).lower().replace(" ", "-") for node in nodes(page, "heading"))
+    return {re.sub(r"[^\w-]", "", heading) for heading in headings}
+
+
+def examples(*, tests: bool) -> list[Example]:
+    """Return the Python examples that are test files, or those that are programs."""
+    return [
+        Example(page, fence.map[0] + 2, fence.content)
+        for page in PAGES
+        for fence in nodes(page, "fence")
+        if fence.info == "python" and fence.map and ("def test_" in fence.content) == tests
+    ]
+
+
+@pytest.fixture(scope="module")
+def documented_sandbox() -> Iterator[Sandbox]:
+    """A sandbox with the key and the app that the documentation uses."""
+    with Sandbox(api_key="YOUR_API_KEY", app_id=789) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def documented_setting(documented_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the documentation's programs run: app 789 has a token 789, only the host is set."""
+    documented_sandbox.reset()
+    monkeypatch.setenv("SEMATEXT_HOST", documented_sandbox.url)
+    with stcloud.ApiClient(stcloud.Configuration(api_key="YOUR_API_KEY")) as client:
+        stcloud.TokensApiControllerApi(client).create_app_token({}, 789)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of this project, or to a heading of one, finds it."""
+    for link in nodes(page, "link"):
+        path, _, anchor = str(link.attrs["href"]).partition("#")
+        if "://" not in path:
+            target = page.parent / path if path else page
+            assert target.is_file(), path
+            assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.usefixtures("documented_setting")
+@pytest.mark.parametrize("example", examples(tests=False), ids=str)
+def test_example_runs(example: Example) -> None:
+    """Every Python example of the documentation runs as it is pasted."""
+    source = "\n" * (example.line - 1) + example.code  # so that a traceback shows the page's line
+    exec(compile(source, example.page, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own
+
+
+@pytest.mark.parametrize("example", examples(tests=True), ids=str)
+def test_test_file_passes(example: Example, tmp_path: Path) -> None:
+    """The documentation's example of a user's test passes."""
+    file = tmp_path / "test_pasted.py"
+    file.write_text(example.code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", str(file)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in result.stdout, result.stdout + result.stderr
+
+
+@pytest.mark.usefixtures("documented_setting")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_reference_program_runs_unchanged(name: str) -> None:
+    """The reference document's program for each operation gets its answer, and ends quietly."""
+    command = [sys.executable, "-X", "dev", "-W", "error", str(REFERENCE / f"{name}.py")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "'success': True" in result.stdout
+    assert "Exception when calling" not in result.stdout
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_model_page_lists_the_fields(name: str) -> None:
+    """A model's page has its fields with their types, and the JSON names that differ."""
+    model = getattr(models, name)
+    _, *table = rows(ROOT / "docs" / f"{name}.md")
+    assert {field: type_name for field, type_name, *_ in table} == model.swagger_types
+    for field, _, _, notes in table:
+        json_name = model.attribute_map[field]
+        assert (f"{json_name} in JSON" in notes) == (json_name != field)
+
+
+@pytest.mark.parametrize("page", [README, API_PAGE], ids=lambda page: page.name)
+def test_page_lists_the_operations(page: Path) -> None:
+    """The table of operations has each with its HTTP request, and no other."""
+    listed = {row[0]: row[1] for row in rows(page) if re.match("[A-Z]+ /", row[1])}
+    assert listed == {
+        name: f"{method.operation.method} {method.operation.path}"
+        for name, method in OPERATIONS.items()
+    }
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_docstring_opens_with_the_request(name: str) -> None:
+    """The docstring of an operation begins with its HTTP request."""
+    method = OPERATIONS[name]
+    operation = method.operation
+    assert method.__doc__.startswith(f"{operation.method} {operation.path}: ")
+
+
+def test_readme_lists_the_exceptions() -> None:
+    """README's table of errors has every exception class."""
+    listed = [re.search(r"\w+Exception$", row[0]) for row in rows(README)]
+    classes = inspect.getmembers(stcloud.exceptions, inspect.isclass)
+    assert {match[0] for match in listed if match} == {
+        name for name, kind in classes if issubclass(kind, stcloud.ApiException)
+    }
+
+
+def test_readme_names_settings_that_exist() -> None:
+    """Every keyword in README's table of settings is one of the configuration's."""
+    settings = README.read_text(encoding="utf-8").partition("## Settings")[2].partition("###")[0]
+    keywords = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", settings, re.M)))
+    assert keywords
+    assert all(hasattr(stcloud.Configuration, keyword) for keyword in keywords)

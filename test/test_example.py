@@ -1,0 +1,102 @@
+"""The example program: its steps, where it runs, and that it leaves nothing behind."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stcloud
+from stcloud.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "token_lifecycle.py"
+STEPS = ["GET", "POST", "PUT", "POST", "DELETE"]
+README_OUTPUT = re.compile(r"```text\n(.*?)```", re.S)
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def steps(output: str) -> list[str]:
+    return re.findall(r"^\d\. .* ([A-Z]+) /users-web/", output, re.M)
+
+
+def without_chance(output: str) -> str:
+    """Replace what differs from run to run."""
+    return re.sub(r"(?<=127.0.0.1:)\d+|(?<=token_lifecycle )\w+|(?<=\*{4})\w+", "?", output)
+
+
+@pytest.fixture
+def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The service that the environment names."""
+    monkeypatch.setenv("SEMATEXT_HOST", sandbox.url)
+    monkeypatch.setenv("SEMATEXT_API_KEY", sandbox.api_key)
+    return sandbox
+
+
+def test_without_a_key_it_runs_on_a_sandbox() -> None:
+    """Without settings, it goes through its steps on a sandbox, and shows no secret."""
+    result = run()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert steps(result.stdout) == STEPS
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", result.stdout)
+
+
+def test_readme_shows_its_output() -> None:
+    """README shows what the example prints today."""
+    block = README_OUTPUT.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert block
+    assert without_chance(block[1]) == without_chance(run().stdout)
+
+
+def test_with_a_key_it_runs_on_the_service(
+    account: Sandbox, api: stcloud.TokensApiControllerApi
+) -> None:
+    """With a key and an app, it runs there, and the app has the same tokens after it as before."""
+    api.create_app_token({"name": "somebody's"}, account.app_id)
+    before = api.get_app_tokens1(account.app_id)
+    result = run("--app-id", str(account.app_id))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert steps(result.stdout) == STEPS
+    assert api.get_app_tokens1(account.app_id) == before
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [([], "SEMATEXT_API_KEY is set: .*--app-id"), (["--app-id", "5"], "NotFoundException: ")],
+)
+def test_a_failure_is_one_line(arguments: list[str], problem: str) -> None:
+    """What goes wrong is told in one line, with exit code 1."""
+    result = run(*arguments)
+    assert result.returncode == 1
+    assert re.fullmatch(f"{problem}.*\n", result.stderr)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the sandbox's requirements, it says what to install."""
+    monkeypatch.setattr(sys, "argv", [EXAMPLE.name])
+    monkeypatch.setitem(sys.modules, "stcloud.sandbox", None)
+    assert "pip install '.[sandbox]'" in runpy.run_path(str(EXAMPLE))["main"]()
+
+
+def test_its_token_is_deleted_when_a_step_fails(
+    account: Sandbox, api: stcloud.TokensApiControllerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure midway is told, and leaves no token behind."""
+
+    def fail(*_: Any) -> None:
+        raise stcloud.ServiceException(503, "busy")
+
+    monkeypatch.setattr(stcloud.TokensApiControllerApi, "regenerate_app_token1", fail)
+    monkeypatch.setattr(sys, "argv", [EXAMPLE.name, "--app-id", str(account.app_id)])
+    assert runpy.run_path(str(EXAMPLE))["main"]() == "ServiceException: (503) busy"
+    data = api.get_app_tokens1(account.app_id).data
+    assert data
+    assert data.tokens == []

@@ -1,0 +1,141 @@
+"""What the five operations do."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import urllib3
+
+from stcloud.sandbox import Sandbox
+
+Ask = Callable[..., urllib3.BaseHTTPResponse]
+
+
+def token(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    assert answer.status == 200
+    found: dict[str, Any] = answer.json()["data"]["token"]
+    return found
+
+
+def listed(ask: Ask, **options: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask("GET", **options).json()["data"]["tokens"]
+    return found
+
+
+def test_success_is_the_whole_envelope(ask: Ask) -> None:
+    """A success has data, no errors, no message, and is JSON."""
+    answer = ask("GET")
+    assert answer.status == 200
+    assert answer.json() == {
+        "data": {"tokens": []},
+        "errors": [],
+        "message": None,
+        "success": True,
+    }
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_new_token_has_defaults(ask: Ask) -> None:
+    """Without fields a token is enabled, readable, writeable and nameless, with the id 789."""
+    created = token(ask("POST", json={}))
+    value, created_at = created.pop("token"), created.pop("createdAt")
+    flags = {"enabled": True, "readable": True, "writeable": True}
+    assert created == {"id": 789, "name": None, **flags}
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created_at)
+
+
+@pytest.mark.parametrize("name", ["", "agent", "\0 'é' 令牌 🔑\n"])
+def test_new_token_has_what_was_given(ask: Ask, name: str) -> None:
+    """A name comes back as it was, whatever its characters, and so do the flags."""
+    created = token(ask("POST", json={"name": name, "readable": False, "writeable": False}))
+    assert (created["name"], created["readable"], created["writeable"]) == (name, False, False)
+
+
+def test_nulls_are_fields_not_given(ask: Ask) -> None:
+    """A null on creation means the default, and in an update no change."""
+    created = token(ask("POST", json={"name": None, "readable": None, "writeable": None}))
+    assert (created["readable"], created["writeable"]) == (True, True)
+    assert token(ask("PUT", "/789", json={"enabled": None, "name": None})) == created
+
+
+def test_list_is_in_order_of_creation(ask: Ask) -> None:
+    """The list has every token as it was answered, the oldest first."""
+    created = [token(ask("POST", json={"name": name})) for name in ("b", "a", "c")]
+    assert listed(ask) == created
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"name": "new"}, {}])
+def test_update_changes_what_is_given(ask: Ask, change: dict[str, Any]) -> None:
+    """An update changes the given fields, and nothing else."""
+    created = token(ask("POST", json={"name": "old"}))
+    assert token(ask("PUT", "/789", json=change)) == {**created, **change}
+    assert listed(ask) == [{**created, **change}]
+
+
+def test_disabled_token_can_be_enabled(ask: Ask) -> None:
+    """Disabling can be undone."""
+    created = token(ask("POST", json={}))
+    ask("PUT", "/789", json={"enabled": False})
+    assert token(ask("PUT", "/789", json={"enabled": True})) == created
+
+
+def test_regenerate_replaces_only_the_value(ask: Ask) -> None:
+    """Regenerating gives another value; the id and the rest stay."""
+    created = token(ask("POST", json={"name": "agent"}))
+    regenerated = token(ask("POST", "/789/regenerate"))
+    assert regenerated["token"] != created["token"]
+    assert {**regenerated, "token": created["token"]} == created
+    assert listed(ask) == [regenerated]
+
+
+def test_delete_removes_one_token(ask: Ask) -> None:
+    """Deleting answers with an empty object; the other tokens stay."""
+    kept, _ = [token(ask("POST", json={})) for _ in range(2)]
+    answer = ask("DELETE", "/790")
+    assert (answer.status, answer.json()["data"]) == (200, {})
+    assert listed(ask) == [kept]
+
+
+def test_id_of_a_deleted_token_is_not_given_again(ask: Ask) -> None:
+    """Ids only grow, also when the newest token is gone."""
+    ask("POST", json={})
+    ask("DELETE", "/789")
+    assert token(ask("POST", json={}))["id"] == 790
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/789", {"enabled": False}),
+        ("POST", "/789/regenerate", None),
+        ("DELETE", "/789", None),
+    ],
+)
+def test_apps_do_not_see_each_others_tokens(
+    sandbox: Sandbox, ask: Ask, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """A token of another app is neither listed nor changed, and answered 404."""
+    sandbox.add_app(790)
+    created = token(ask("POST", json={}))
+    assert listed(ask, app_id=790) == []
+    assert ask(method, path, app_id=790, json=body).status == 404
+    assert listed(ask) == [created]
+
+
+def test_reset_drops_all_tokens(sandbox: Sandbox, ask: Ask) -> None:
+    """After a reset no app has tokens, and ids begin at 789 again."""
+    sandbox.add_app(790)
+    ask("POST", json={})
+    ask("POST", json={}, app_id=790)
+    sandbox.reset()
+    assert (listed(ask), listed(ask, app_id=790)) == ([], [])
+    assert token(ask("POST", json={}))["id"] == 789
+
+
+def test_head_is_get_without_the_body(ask: Ask) -> None:
+    """HEAD has GET's length and no body, and the connection goes on."""
+    head = ask("HEAD")
+    assert (head.status, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(ask("GET").data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ import weakref
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from stcloud import checks, logs, wire
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
@@ -55,18 +57,19 @@ class ApiClient:
         header_value: str | None = None,
         cookie: str | None = None,
     ) -> None:
-        settings = Configuration() if configuration is None else configuration
+        given = Configuration() if configuration is None else configuration
+        settings = checks.instance("configuration", given, Configuration)
         self.configuration = settings
         self.rest_client = RestClient(settings)
         self.default_headers = HeaderTexts("default_headers", {"Accept": _JSON})
         self.user_agent = f"stcloud/{__version__} python/{'.'.join(map(str, sys.version_info[:3]))}"
         if header_name is not None:
             self.set_default_header(header_name, header_value)
-        if cookie is not None:
-            self.set_default_header("Cookie", cookie)
+        self.cookie = cookie
         self._budget = Budget(settings.retries.budget)
         self._pool: ThreadPool | None = None
         self._pool_lock = threading.Lock()
+        self._process = os.getpid()
         logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
 
     @property
@@ -78,12 +81,25 @@ class ApiClient:
     def user_agent(self, value: str) -> None:
         self.default_headers["User-Agent"] = value
 
+    @property
+    def cookie(self) -> str | None:
+        """The value of the Cookie header, None for none."""
+        return self.default_headers.get("Cookie") or None
+
+    @cookie.setter
+    def cookie(self, value: str | None) -> None:
+        self.set_default_header("Cookie", value)
+
     def set_default_header(self, header_name: str, header_value: str | None) -> None:
         """Send a header with every request, or no longer if its value is None.
 
         Raises:
             ValueError: name or value cannot stand in a header.
+            TypeError: one of them is not text.
         """
+        for name in list(self.default_headers):
+            if name.lower() == header_name.lower():
+                del self.default_headers[name]
         self.default_headers[header_name] = header_value
 
     def call_api(  # noqa: PLR0913  # the signature that scripts rely on
@@ -122,6 +138,8 @@ class ApiClient:
         """
         if response_type is not None and not is_model(response_type):
             raise checks.wrong_type("response_type", "a model class or None", response_type)
+        if not method.isalpha():
+            raise ValueError(f"method must be an HTTP method, not {method[:40]!r}")
         safe = self.configuration.safe_chars_for_path_param
         path = wire.path(resource_path, path_params or {}, query_params or (), safe)
         headers = self._headers(header_params or {})
@@ -172,10 +190,16 @@ class ApiClient:
             report = logs.Attempt(request.method, request.path, course.attempts)
             try:
                 response = self.rest_client.request(
-                    request.method, request.path, request.headers, request.body, limits
+                    request.method,
+                    request.path,
+                    request.headers,
+                    request.body,
+                    limits,
+                    raw=options.raw,
                 )
                 data = self._data(request, response, report)
             except ApiException as error:
+                _forget_key(error, request)
                 report.ended(error.status or error)
                 wait = course.wait_after(
                     error.outcome,
@@ -205,12 +229,14 @@ class ApiClient:
         report.size = len(content)
         if succeeded:
             return _answer(content, request, response)
-        text = _text(content, request)
+        text = content.decode(errors="replace")
         raise exception_for(response.status, response.reason, text, response.headers)
 
     @property
     def pool(self) -> ThreadPool:
         """The threads of ``async_req``, started when they are first needed."""
+        if self._process != os.getpid():  # forked: the threads stayed with the parent
+            self._pool, self._pool_lock, self._process = None, threading.Lock(), os.getpid()
         with self._pool_lock:
             if self._pool is None:
                 from multiprocessing.pool import ThreadPool  # rarely needed, slow to import
@@ -257,7 +283,7 @@ class ApiClient:
                 read = deadline = limit
         return Options(
             in_background=bool(given.get("async_req")),
-            data_only=bool(given.get("_return_http_data_only", data_only)),
+            data_only=data_only or bool(given.get("_return_http_data_only")),
             raw=not given.get("_preload_content", True),
             connect=connect,
             read=read,
@@ -288,7 +314,9 @@ class ApiClient:
 def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
     """Return what a 2xx answer says, as the class that the request names."""
     try:
-        if response.status in (201, 204) and not content.strip():
+        if not content.strip() and request.answer is None:
+            return None
+        if not content.strip() and response.status in (201, 204):
             return request.answer and request.answer.from_json({"success": True})
         document = wire.from_json(content)
         unsuccessful = is_object(document) and document.get("success") is False
@@ -298,13 +326,13 @@ def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
         raise UnexpectedResponseException(
             response.status,
             response.reason,
-            body=_text(content, request),
+            body=content.decode(errors="replace"),
             headers=response.headers,
             message=f"the answer is not what the API describes: {error}",
             outcome=Outcome.UNREADABLE,
         ) from error
     raise UnsuccessfulResponseException.of_answer(
-        response.status, response.reason, _text(content, request), response.headers
+        response.status, response.reason, content.decode(errors="replace"), response.headers
     )
 
 
@@ -314,11 +342,13 @@ def _deleted_before(request: Request) -> Any:
     return request.answer and request.answer.from_json({"message": message, "success": True})
 
 
-def _text(content: bytes, request: Request) -> str:
-    """Return an answer's body as text for an exception, without the key that it may echo."""
-    text = content.decode(errors="replace")
-    key = request.headers.get(AUTHORIZATION, "").rpartition(" ")[2]
-    return text.replace(key, "****") if key else text
+def _forget_key(error: ApiException, request: Request) -> None:
+    """Mask the key, alone or with its prefix, where a server echoed it; the text is shown."""
+    value = request.headers.get(AUTHORIZATION, "")
+    key = value.partition(" ")[2]
+    for secret in (value, key, quote(key)):
+        if len(secret) > 3:  # less is no secret, and may stand anywhere
+            error.forget(secret)
 
 
 def _end(pool: ThreadPool) -> None:

@@ -3,14 +3,19 @@
 ValueError for what is not allowed, TypeError for a wrong type; none repeats what may be secret.
 """
 
-import math
+import operator
 import os
+import re
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, cast
+from threading import TIMEOUT_MAX
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from six import ensure_str
+
+T = TypeVar("T")
 
 
 def wrong_type(name: str, allowed: str, value: object) -> TypeError:
@@ -36,13 +41,23 @@ def is_visible(value: str) -> bool:
     return value.isascii() and value.isprintable() and " " not in value
 
 
+def header_name(name: str, value: object) -> str:
+    """The name of an HTTP header."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "str", value)
+    if re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", value, re.ASCII):
+        return value
+    raise ValueError(f"{name} must be a header's name, not {value[:40]!r}")
+
+
 def url(name: str, value: object, *, credentials: bool = False) -> str:
     """An absolute http(s) URL; the slash at its end is dropped."""
     if not isinstance(value, str):
         raise wrong_type(name, "str", value)
     try:
         parts = urlsplit(value)
-        absolute = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        absolute = parts.scheme in ("http", "https") and parts.port != 0
+        absolute = absolute and _is_host(parts.hostname or "", "[" in parts.netloc)
     except ValueError:
         absolute = False
     problems = {
@@ -54,7 +69,13 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
     for problem, found in problems.items():
         if found:
             raise ValueError(f"{name} must be a URL such as https://example.com; this {problem}")
-    return value.rstrip("/")
+    scheme, _, rest = value.partition(":")
+    return f"{scheme.lower()}:{rest.rstrip('/')}"
+
+
+def _is_host(name: str, in_brackets: bool) -> bool:
+    """Whether a URL may have this as its host: an IPv6 address in brackets, or another name."""
+    return bool(ip_address(name)) if in_brackets else bool(re.fullmatch(r"[\w.-]+", name))
 
 
 def is_plain_http(address: str) -> bool:
@@ -62,12 +83,10 @@ def is_plain_http(address: str) -> bool:
     parts = urlsplit(address)
     if parts.scheme != "http" or parts.hostname is None:
         return False
-    from ipaddress import ip_address  # needed for plain http only
-
     try:
         return not ip_address(parts.hostname).is_loopback
     except ValueError:
-        return parts.hostname != "localhost" and not parts.hostname.endswith(".localhost")
+        return parts.hostname.rstrip(".").split(".")[-1] != "localhost"
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
@@ -75,6 +94,13 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     if isinstance(value, str) and value.upper() in allowed:
         return value.upper()
     raise ValueError(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """An object of a class."""
+    if isinstance(value, kind):
+        return value
+    raise wrong_type(name, kind.__name__, value)
 
 
 def flag(name: str, value: object) -> bool:
@@ -97,6 +123,14 @@ def path(name: str, value: object) -> str:
         return text(name, os.fspath(value))  # type: ignore[call-overload]  # raises TypeError
     except TypeError:
         raise wrong_type(name, "a path", value) from None
+
+
+def new_file(name: str, value: object) -> str:
+    """The path of a file that can be made, in a folder that exists."""
+    wanted = path(name, value)
+    if Path(wanted).parent.is_dir():
+        return wanted
+    raise ValueError(f"{name} must be in a folder that exists, not {wanted!r}")
 
 
 def file(name: str, value: object) -> str:
@@ -134,9 +168,9 @@ def seconds(name: str, value: object) -> float:
     """A time limit: a positive, finite number of seconds."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise wrong_type(name, "a number of seconds", value)
-    if 0 < value < math.inf:
+    if 0 < value <= TIMEOUT_MAX:
         return float(value)
-    raise ValueError(f"{name} must be a positive, finite number of seconds, not {value}")
+    raise ValueError(f"{name} must be a positive number of seconds below {TIMEOUT_MAX:.0f}")
 
 
 def amount(name: str, value: object) -> float:
@@ -149,20 +183,26 @@ def amount(name: str, value: object) -> float:
 
 
 def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """None, or what the check allows."""
-    return lambda name, value: None if value is None else check(name, value)
+    """None, or what the check allows; empty text, as of an empty variable, is None."""
+    return lambda name, value: None if value is None or value == "" else check(name, value)
 
 
 def identifier(name: str, value: object) -> int:
     """The id of an app or a token: a positive 64-bit int, or its digits as text."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise wrong_type(name, "an int or a string of digits", value)
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
-        raise ValueError(f"{name} must be a positive 64-bit int or its digits, not {value[:40]!r}")
-    number = int(value)
+    allowed = "a positive 64-bit int or its digits"
+    if isinstance(value, str):
+        if not re.fullmatch("[0-9]{1,19}", value):
+            raise ValueError(f"{name} must be {allowed}, not {value[:40]!r}")
+        value = int(value)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # raises TypeError
+    except TypeError:
+        raise wrong_type(name, allowed, value) from None
+    if isinstance(value, bool):
+        raise wrong_type(name, allowed, value)
     if 0 < number < 2**63:
         return number
-    raise ValueError(f"{name} must be positive and fit 64 bits, not {number}")
+    raise ValueError(f"{name} must be {allowed}")
 
 
 def time_limits(name: str, value: object) -> float | tuple[float, float]:

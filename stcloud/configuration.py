@@ -13,18 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
 
 from stcloud import checks
+from stcloud.compat import dataclass_transform
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
-else:  # only type checkers read it, and typing lacks it before Python 3.11
-
-    def dataclass_transform(**_: object) -> Callable[[type], type]:
-        """Change nothing at run time."""
-        return lambda cls: cls
-
+    from typing_extensions import Self
 
 API_VERSION = "v3"
 AUTHORIZATION = "Authorization"
@@ -52,8 +47,15 @@ class HeaderTexts(UserDict[str, str]):
         super().__init__(texts)
 
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
-        name = checks.header_text(f"a name in {self.owner}", name)
+        name = checks.header_name(f"a name in {self.owner}", name)
         self.data[name] = checks.header_text(f"{self.owner}[{name!r}]", value) if value else ""
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override]
+        self.update(other)  # UserDict's own would go around the checks
+        return self
+
+    def __or__(self, other: Any) -> Any:
+        return self.data | dict(other)
 
     def __repr__(self) -> str:
         return repr({name: text and "****" for name, text in self.data.items()})
@@ -135,6 +137,15 @@ def _proxy(name: str, value: object) -> str:
     return checks.url(name, value, credentials=True)
 
 
+def _log_format(name: str, value: object) -> str:
+    text = checks.text(name, value)
+    try:
+        logging.Formatter(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return text
+
+
 def _retries(name: str, value: object) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
         checks.whole(f"{name}.attempts", value.attempts)
@@ -145,8 +156,8 @@ def _retries(name: str, value: object) -> RetryPolicy:
 
 
 Texts: TypeAlias = Mapping[str, str]
-Path: TypeAlias = "str | os.PathLike[str]"
-Hook: TypeAlias = "Callable[[Configuration], object]"
+Path: TypeAlias = str | os.PathLike[str]
+Hook: TypeAlias = Callable[["Configuration"], object]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Setting, Plain, Region))
@@ -222,11 +233,11 @@ class Configuration(Settings):
     debug: Plain[bool] = Plain(checks.flag, default=False)
     """Whether logger ``stcloud`` tells of each attempt; read when a client is made."""
     logger_file: Setting[Path | None, str | None] = Setting(
-        checks.optional(checks.path), default=None
+        checks.optional(checks.new_file), default=None
     )
     """File that logger ``stcloud`` writes to; read when a client is made."""
     logger_format: Plain[str] = Plain(
-        checks.text, default="%(asctime)s %(name)s %(levelname)s %(message)s"
+        _log_format, default="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     """Format of the lines in ``logger_file`` and, with ``debug``, on stderr."""
 
@@ -241,9 +252,9 @@ class Configuration(Settings):
             if self._default is None:
                 for name, setting in _SETTINGS.items():
                     setattr(self, name, setting.default)
-                given = _environment(given) | given
+                self._read_environment(given)
             else:
-                self.__dict__.update(copy.deepcopy(self._default.__dict__))
+                self.__dict__.update(vars(copy.copy(self._default)))
             for name in _SETTINGS:  # in their order: a host overrules the region's
                 if name in given:
                     setattr(self, name, given[name])
@@ -253,10 +264,30 @@ class Configuration(Settings):
                 raise AttributeError(f"Configuration has no setting {name!r}")
             super().__setattr__(name, value)
 
+    def _read_environment(self, given: Mapping[str, object]) -> None:
+        """Take from the environment what is not given; an error names the variable."""
+        for name, variable in _VARIABLES.items():
+            value = os.environ.get(variable)
+            address_given = name in _ADDRESS and given.keys() & _ADDRESS
+            if value and name not in given and not address_given:
+                try:
+                    setattr(self, name, value)
+                except ValueError as error:
+                    raise ValueError(f"{variable}: {error}") from None
+
     @classmethod
     def set_default(cls, default: Configuration | None) -> None:
         """Make each new configuration start as a copy of this one; None ends that."""
-        cls._default = copy.deepcopy(default)
+        if default is not None:
+            default = copy.copy(checks.instance("default", default, Configuration))
+        cls._default = default
+
+    def __copy__(self) -> Self:
+        """Return a configuration with dicts of its own."""
+        copied = object.__new__(type(self))
+        for name, value in vars(self).items():
+            vars(copied)[name] = copy.copy(value) if isinstance(value, HeaderTexts) else value
+        return copied
 
     @property
     def logger(self) -> dict[str, logging.Logger]:
@@ -269,7 +300,9 @@ class Configuration(Settings):
             self.refresh_api_key_hook(self)
         key = self.api_key.get(identifier)
         prefix = self.api_key_prefix.get(identifier)
-        return f"{prefix} {key}" if key and prefix and not key.startswith(f"{prefix} ") else key
+        if not key or not prefix or key.lower().startswith(f"{prefix.lower()} "):
+            return key or None
+        return f"{prefix} {key}"
 
     def auth_settings(self) -> dict[str, dict[str, str | None]]:
         """Return how requests are authorized; the value is the secret itself."""
@@ -302,15 +335,3 @@ _SETTINGS: dict[str, Setting[Any, Any]] = {
 }
 _ADDRESS = {"region", "host"}  # two ways to say the same
 _VARIABLES = {"region": "SEMATEXT_REGION", "host": "SEMATEXT_HOST", "api_key": "SEMATEXT_API_KEY"}
-
-
-def _environment(given: Mapping[str, object]) -> dict[str, str]:
-    """Return the settings that the environment gives in place of those not given."""
-    found: dict[str, str] = {}
-    for name, variable in _VARIABLES.items():
-        value = os.environ.get(variable)
-        address_given = name in _ADDRESS and given.keys() & _ADDRESS
-        if value and name not in given and not address_given:
-            _SETTINGS[name].check(variable, value)
-            found[name] = value
-    return found

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -29,14 +28,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from stcloud.models.error import Error
-from stcloud.models.values import Mismatch, is_array, is_object, mask
+from stcloud.models.values import Mismatch, is_array, is_object, mask_uuids
 from stcloud.retry import Outcome, outcome_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _MAX_TEXT = 500
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class ApiException(Exception):
@@ -93,13 +91,24 @@ class ApiException(Exception):
             outcome=outcome_of(status),
         )
 
+    def forget(self, secret: str) -> None:
+        """Mask a secret wherever the answer repeated it."""
+
+        def without(text: str | None) -> str | None:
+            return text and text.replace(secret, "****")
+
+        self.reason, self.message, self.body = map(without, (self.reason, self.message, self.body))
+        self.args = self.status, self.reason
+        for error in self.errors:
+            error.code, error.message = without(error.code), without(error.message)
+
     def __str__(self) -> str:
         """Show status, reason and what the service said, printable, bounded, without secrets."""
         said = [": ".join(filter(None, (error.code, error.message))) for error in self.errors]
         if self.message and not any(self.message in text for text in said):
             said.append(self.message)
         text = ": ".join(filter(None, (self.reason, "; ".join(filter(None, said)))))
-        return _printable(f"({self.status}) {text}")
+        return _printable(f"({self.status}) {text}".rstrip())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -163,10 +172,11 @@ def exception_for(
     status: int, reason: str | None, body: str, headers: Mapping[str, str]
 ) -> ApiException:
     """Return the exception of an answer whose status is not 2xx."""
-    kind = _BY_STATUS.get(status, ServiceException if status >= 500 else ApiException)
+    kind = _BY_STATUS.get(status, ServiceException if 500 <= status < 600 else ApiException)
     failure = kind.of_answer(status, reason, body, headers)
-    if 300 <= status < 400 and "Location" in headers and failure.message is None:
-        failure.message = f"the redirect to {headers['Location']} is not followed"
+    if 300 <= status < 400 and "Location" in headers:
+        redirect = f"the redirect to {headers['Location']} is not followed"
+        failure.message = f"{failure.message}; {redirect}" if failure.message else redirect
     return failure
 
 
@@ -200,6 +210,6 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _printable(text: str) -> str:
     text = text[: 8 * _MAX_TEXT]  # masking shortens by less than that, so no cut secret shows
-    text = _UUID.sub(lambda found: mask(found[0]), text)
+    text = mask_uuids(text)
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."

@@ -43,7 +43,7 @@ def switch_on(debug: bool, file: str | None, line_format: str) -> None:
         path = str(Path(file).absolute())
         if any(getattr(known, "baseFilename", None) == path for known in logger.handlers):
             return
-        handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
     elif debug and not _has_listener():
         handler = logging.StreamHandler()
     else:

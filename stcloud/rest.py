@@ -13,7 +13,9 @@ import urllib3
 from certifi import where
 from urllib3 import exceptions as failures
 from urllib3.util import create_urllib3_context, make_headers, parse_url
+from urllib3.util.ssl_match_hostname import CertificateError
 
+from stcloud import checks
 from stcloud.configuration import Configuration
 from stcloud.connection import Limits, Silence, Unsent, Watched, WatchedTls
 from stcloud.exceptions import (
@@ -48,6 +50,7 @@ _WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
     (TimeoutError, TimeoutException, "connecting took too long"),
     (failures.SSLError, ConnectionException, "no secure connection"),
     (ssl.SSLError, ConnectionException, "no secure connection"),
+    (CertificateError, ConnectionException, "no secure connection"),
     (failures.ProxyError, ConnectionException, "no connection through the proxy"),
     (Exception, ConnectionException, "no whole answer"),
 )
@@ -65,21 +68,30 @@ class RestClient:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[tuple[str, bool], _Target] = {}
         self._process = os.getpid()
 
     def request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, limits: Limits
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        limits: Limits,
+        *,
+        raw: bool,
     ) -> RawResponse:
         """Make one attempt; return the answer when its headers are here.
+
+        An answer that the caller keeps (``raw``) comes over a connection that nobody waits for.
 
         Raises:
             ConnectionException: no answer came; TimeoutException if time ran out.
         """
         host = self._configuration.host
-        target = self._target(host)
         left = limits.left()
         try:
+            target = self._target(host, raw)
             return target.pool.urlopen(
                 method,
                 target.prefix + path,
@@ -140,16 +152,19 @@ class RestClient:
         for target in targets.values():
             target.pool.close()
 
-    def _target(self, host: str) -> _Target:
+    def _target(self, host: str, raw: bool) -> _Target:
         if self._process != os.getpid():  # forked: the open sockets are the parent's
             self._targets, self._process = {}, os.getpid()
-        return self._targets.get(host) or self._targets.setdefault(host, self._new_target(host))
+        key = host, raw
+        return self._targets.get(key) or self._targets.setdefault(key, self._new_target(host, raw))
 
-    def _new_target(self, host: str) -> _Target:
+    def _new_target(self, host: str, raw: bool) -> _Target:
         secure = host.startswith("https:")
         settings = self._tls_settings() if secure else {}
         settings["maxsize"] = self._configuration.connection_pool_maxsize
-        settings["block"] = True  # wait for a connection, rather than open one and throw it away
+        # Wait for a connection, rather than open one and throw it away; but the place of one
+        # that a caller keeps would never come back.
+        settings["block"] = not raw
         proxy = self._proxy(host)
         if proxy is None:
             manager = urllib3.PoolManager(**settings)
@@ -174,7 +189,11 @@ class RestClient:
         parts, proxies = urlsplit(host), getproxies()
         if proxy_bypass(parts.netloc):
             return None
-        return proxies.get(parts.scheme) or proxies.get("all")
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if not proxy:
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        return checks.url("the environment's proxy", proxy, credentials=True)
 
     def _tls_settings(self) -> dict[str, Any]:
         configuration = self._configuration

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from stcloud import checks
 from stcloud.models.model import Model
-from stcloud.models.values import Mismatch
+from stcloud.models.values import Mismatch, WrongType
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -55,6 +55,7 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
 
     Raises:
         TypeError: it is something else, or one of its fields is.
+        ValueError: a field has a value that cannot be sent.
     """
     if isinstance(value, Mapping):
         value = model.from_dict(cast("Mapping[str, Any]", value))
@@ -63,7 +64,8 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
     try:
         return value.to_json()
     except Mismatch as error:
-        raise TypeError(f"body: {model.__name__}.{error}") from error
+        kind = TypeError if isinstance(error, WrongType) else ValueError
+        raise kind(f"body: {model.__name__}.{error}") from error
 
 
 def path(
@@ -78,11 +80,15 @@ def path(
         ValueError: a parameter would change the path's shape, or the path is none.
     """
     filled = template
+    if "?" in template or "#" in template:
+        raise ValueError("resource_path must not have a query; give query_params")
     for name, value in parameters.items():
         text = quote(str(value), safe=safe)
         if text in ("", ".", ".."):
             raise ValueError(f"path parameter {name!r} must not be {text!r}")
         filled = filled.replace(f"{{{name}}}", text)
+    if "{" in filled:
+        raise ValueError(f"path_params lacks a parameter of {template!r}")
     if not filled.startswith("/") or not checks.is_visible(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query

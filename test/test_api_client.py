@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -58,8 +59,9 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: A
     assert client.call_api("/x", "GET", **only_data) == expected
     assert client.call_api("/x", "GET", **only_data, async_req=True).get(10) == expected
     assert client.call_api("/x", "GET", _preload_content=False)[0].status == 200
-    answer(status=204)
-    assert client.call_api("/x", "GET", _return_http_data_only=True) is None
+    for status in (200, 202, 204):
+        answer(status=status)
+        assert client.call_api("/x", "HEAD", _return_http_data_only=True) is None
     for wrong in ("TokenResponse", dict, kind()):
         with pytest.raises(TypeError, match="response_type must be a model class or None"):
             client.call_api("/x", "GET", response_type=wrong)  # type: ignore[arg-type]
@@ -84,6 +86,9 @@ def test_call_api_can_leave_the_key_out(
         ("https://elsewhere.example/x", {}),
         ("/x\r\nHost: evil", {}),
         ("/x y", {}),
+        ("/x?q=1", {}),
+        ("/x#f", {}),
+        ("/{appId}", {}),
         ("/\u00e9", {}),
         ("/apps/{a}/x", {"a": ".."}),
         ("/apps/{a}/x", {"a": "."}),
@@ -200,6 +205,60 @@ def test_base_path_precedes_every_path(
     client.configuration.host = httpserver.url_for("/base/") + "/"
     client.call_api("/x", "GET")
     assert [request.path for request, _ in httpserver.log] == ["/x", "/base/x"]
+
+
+def test_raw_responses_use_nothing_up(
+    remote: stcloud.TokensApiControllerApi, answer: Answer
+) -> None:
+    """Raw responses, read or not, closed or not, leave other calls their connections."""
+    answer('{"success": true}')
+    configuration = remote.api_client.configuration
+    configuration.connection_pool_maxsize = 2
+    with stcloud.ApiClient(configuration) as client:
+        api = stcloud.TokensApiControllerApi(client)
+        kept = [api.get_app_tokens1(5, _preload_content=False) for _ in range(5)]
+        for raw in kept:
+            raw.close()
+        assert api.get_app_tokens1(5, _request_timeout=20).success is True
+
+
+def test_background_works_after_a_fork(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """A child makes threads of its own."""
+    api.get_app_tokens1(sandbox.app_id, async_req=True).get(20)
+    child = os.fork()
+    if child == 0:
+        try:
+            ok = api.get_app_tokens1(sandbox.app_id, async_req=True).get(20).success
+        finally:
+            os._exit(0 if ok else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert api.get_app_tokens1(sandbox.app_id, async_req=True).get(20).success is True
+
+
+def test_cookie_can_be_set_later(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """The attribute of the generated client works, None takes it away."""
+    answer("{}")
+    for cookie in ("a=b", None):
+        client.cookie = cookie
+        client.call_api("/x", "GET")
+        assert httpserver.log[-1][0].headers.get("Cookie") == cookie == client.cookie
+
+
+def test_configuration_must_be_one() -> None:
+    """Something else than a configuration is refused when the client is made."""
+    with pytest.raises(TypeError, match="configuration must be Configuration, not dict"):
+        stcloud.ApiClient({})  # type: ignore[arg-type]
+
+
+def test_request_shows_no_key(remote: stcloud.TokensApiControllerApi) -> None:
+    """A request, as a traceback's variables would show it, hides its headers."""
+    operation: Any = vars(stcloud.TokensApiControllerApi)["get_app_tokens1"].operation
+    request = remote.api_client.request(operation, "f", {"app_id": 5}, {}, data_only=True)
+    assert repr(request) == "<Request GET /users-web/api/v3/apps/5/tokens>"
 
 
 def test_client_works_after_close(api: stcloud.TokensApiControllerApi, sandbox: Sandbox) -> None:

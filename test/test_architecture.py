@@ -12,17 +12,18 @@ SOURCE = Path(stcloud.__file__).parent
 
 # Each room and the rooms that it may import; a folder stands for all of its files.
 ROOMS: dict[str, set[str]] = {
+    "compat": set(),
     "version": set(),
     "logs": set(),
     "checks": set(),
     "retry": set(),
-    "configuration": {"checks", "logs", "retry", "version"},
+    "configuration": {"checks", "compat", "logs", "retry", "version"},
     "models": {"models"},
     "models.values": set(),
-    "models.model": {"models.values"},
+    "models.model": {"compat", "models.values"},
     "exceptions": {"models", "retry"},
     "connection": set(),
-    "rest": {"configuration", "connection", "exceptions", "retry"},
+    "rest": {"checks", "configuration", "connection", "exceptions", "retry"},
     "operation": {"models"},
     "wire": {"checks", "models"},
     "api_client": {

@@ -1,6 +1,8 @@
 import copy
+import functools
 import logging
 import pickle
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,12 @@ def test_refresh_hook_gives_a_fresh_key() -> None:
         ("host", "https://h/\r\nsecret-word: 1", ValueError),
         ("host", "https://h\t", ValueError),
         ("host", "https://h ", ValueError),
+        ("host", "https://h%zz", ValueError),
+        ("host", "https://[v1.x]", ValueError),
+        ("proxy", "socks5://h", ValueError),
+        ("read_timeout", 10**400, ValueError),
+        ("logger_file", "/no/such/folder/log.txt", ValueError),
+        ("logger_format", "%(nonsense", ValueError),
         ("host", "https://b\u00fccher.example", ValueError),
         ("host", "https://h\\@evil.example", ValueError),
         ("host", b"https://h", TypeError),
@@ -263,6 +271,13 @@ def test_auth_settings_tell_how_requests_are_authorized() -> None:
     }
 
 
+def test_shallow_copy_owns_its_dicts() -> None:
+    """A change in a copy's dict does not reach the original."""
+    original = Configuration(api_key="k")
+    copy.copy(original).api_key[AUTHORIZATION] = "changed"
+    assert sent_key(original) == "apiKey k"
+
+
 def test_copies_and_pickles() -> None:
     """A configuration can be copied and sent to another process."""
     configuration = Configuration(api_key="k", region="EU")
@@ -289,3 +304,33 @@ def test_only_the_own_logger_is_touched(tmp_path: Path) -> None:
             own.removeHandler(handler)
             handler.close()
         own.setLevel(before[0])
+
+
+def test_operators_of_dicts_check_too() -> None:
+    """``|=`` sets nothing that is refused, and ``|`` gives a plain dict."""
+    configuration = Configuration(api_key="good")
+    with pytest.raises(ValueError, match="api_key"):
+        configuration.api_key |= {AUTHORIZATION: "bad\nkey"}
+    assert configuration.api_key | {"X": "y"} == {AUTHORIZATION: "good", "X": "y"}
+
+
+def test_default_may_have_a_hook_of_any_kind() -> None:
+    """The hook of the default is used itself, not a copy, whatever it belongs to."""
+    hook = functools.partial(lambda lock, _: lock.locked(), threading.Lock())
+    Configuration.set_default(Configuration(refresh_api_key_hook=hook))
+    assert Configuration().refresh_api_key_hook is hook
+    with pytest.raises(TypeError, match="default must be Configuration"):
+        Configuration.set_default({})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["proxy", "ssl_ca_cert", "cert_file", "logger_file", "username"])
+def test_empty_text_is_none(name: str) -> None:
+    """What an empty variable of a script gives stands for nothing."""
+    configuration = Configuration()
+    setattr(configuration, name, "")
+    assert getattr(configuration, name) is None
+
+
+def test_scheme_may_be_in_capitals() -> None:
+    """The scheme's case does not matter, and later code sees it in one form."""
+    assert Configuration(host="HTTPS://h/Base").host == "https://h/Base"

@@ -46,6 +46,7 @@ def failure(remote: Api) -> ApiException:
         (500, "ServiceException"),
         (503, "ServiceException"),
         (599, "ServiceException"),
+        (600, "ApiException"),
     ],
 )
 def test_status_chooses_the_exception(
@@ -174,6 +175,12 @@ def test_redirect_is_not_followed(
     assert {request.path for request, _ in httpserver.log} == {"/users-web/api/v3/apps/5/tokens"}
 
 
+def test_location_is_named_beside_a_message(remote: Api, answer: Callable[..., None]) -> None:
+    """What the service says of a redirect does not hide where to."""
+    answer('{"message": "moved"}', 302, Location="/elsewhere")
+    assert failure(remote).message == "moved; the redirect to /elsewhere is not followed"
+
+
 @pytest.mark.parametrize("status", [300, 304])
 def test_redirect_without_location(status: int, remote: Api, answer: Callable[..., None]) -> None:
     """A 3xx that names no location is told by its status alone."""
@@ -203,6 +210,28 @@ def test_text_shows_no_secret(padding: int, remote: Api, answer: Callable[..., N
         error = failure(remote)
         assert SECRET[:9] not in str(error) + repr(error)
         assert KEY not in f"{error} {error!r} {error.body} {error.message} {error.args}"
+
+
+@pytest.mark.parametrize("key", ["my long secret key", "a=b/c+d", "apiKey withprefix"])
+def test_echoed_key_of_any_form_is_masked(
+    key: str, remote: Api, answer: Callable[..., None]
+) -> None:
+    """A key is masked also where JSON escapes it, in the reason and in a location."""
+    remote.api_client.configuration.api_key["Authorization"] = key
+    bare = key.removeprefix("apiKey ")
+    escaped = json.dumps({"message": bare, "errors": [{"code": bare}]}).replace("/", "\\/")
+    answer(escaped.replace("=", "\\u003d"), 302, Location=f"/{bare}")
+    error = failure(remote)
+    told = f"{error} {error!r} {error.message} {error.errors} {error.reason} {error.args}"
+    assert bare not in told
+    assert bare.split(" ")[-1] not in told
+
+
+def test_short_key_damages_nothing(remote: Api, answer: Callable[..., None]) -> None:
+    """A key too short to be a secret is not searched for in answers."""
+    remote.api_client.configuration.api_key["Authorization"] = "s"
+    answer(REFUSAL, 400)
+    assert failure(remote).body == REFUSAL
 
 
 def test_exceptions_copy_and_pickle(remote: Api, answer: Callable[..., None]) -> None:

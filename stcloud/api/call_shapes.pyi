@@ -11,10 +11,10 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from typing_extensions import Required, TypedDict, Unpack
 
+from stcloud.api.endpoint import Id
 from stcloud.models.model import Model
 from stcloud.rest import RawResponse
 
-Id: TypeAlias = int | str
 Fields: TypeAlias = Mapping[str, object]
 B = TypeVar("B")
 R = TypeVar("R")
@@ -112,7 +112,8 @@ class Method(Generic[C]):
 
     def __get__(self, instance: object, owner: type | None = None, /) -> C: ...
 
-Yes: TypeAlias = Literal[True]
+Either: TypeAlias = bool | None
+"""The plain methods return data alone, whatever is asked."""
 No: TypeAlias = Literal[False]
 Info: TypeAlias = tuple[R, int, Mapping[str, str]]
 """Data, status and headers."""
@@ -123,36 +124,36 @@ class Declare(Generic[M]):
     @overload
     def __call__(
         self, declared: Callable[[Any, Id], M], /
-    ) -> Method[OnApp[M, RawResponse, Yes]]: ...
+    ) -> Method[OnApp[M, RawResponse, Either]]: ...
     @overload
     def __call__(
         self, declared: Callable[[Any, Id, Id], M], /
-    ) -> Method[OnToken[M, RawResponse, Yes]]: ...
+    ) -> Method[OnToken[M, RawResponse, Either]]: ...
     @overload
     def __call__(
         self, declared: Callable[[Any, B, Id], M], /
-    ) -> Method[BodyOnApp[B, M, RawResponse, Yes]]: ...
+    ) -> Method[BodyOnApp[B, M, RawResponse, Either]]: ...
     @overload
     def __call__(
         self, declared: Callable[[Any, B, Id, Id], M], /
-    ) -> Method[BodyOnToken[B, M, RawResponse, Yes]]: ...
+    ) -> Method[BodyOnToken[B, M, RawResponse, Either]]: ...
 
 class WithHttpInfo:
     """Turns a method into its twin that also tells status and headers."""
 
     @overload
     def __call__(
-        self, method: Method[OnApp[R, W, Yes]], /
+        self, method: Method[OnApp[R, W, Either]], /
     ) -> Method[OnApp[Info[R], Info[W], No]]: ...
     @overload
     def __call__(
-        self, method: Method[OnToken[R, W, Yes]], /
+        self, method: Method[OnToken[R, W, Either]], /
     ) -> Method[OnToken[Info[R], Info[W], No]]: ...
     @overload
     def __call__(
-        self, method: Method[BodyOnApp[B, R, W, Yes]], /
+        self, method: Method[BodyOnApp[B, R, W, Either]], /
     ) -> Method[BodyOnApp[B, Info[R], Info[W], No]]: ...
     @overload
     def __call__(
-        self, method: Method[BodyOnToken[B, R, W, Yes]], /
+        self, method: Method[BodyOnToken[B, R, W, Either]], /
     ) -> Method[BodyOnToken[B, Info[R], Info[W], No]]: ...

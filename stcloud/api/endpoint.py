@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from stcloud.models.model import Model
 from stcloud.operation import Operation
 
 if TYPE_CHECKING:
     from stcloud.api.call_shapes import Declare, WithHttpInfo
+
+Id: TypeAlias = int | str
+"""An id, as an int or as its digits."""
 
 M = TypeVar("M", bound=Model)
 

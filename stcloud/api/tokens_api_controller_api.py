@@ -6,9 +6,9 @@ makes the call. ``docs/TokensApiControllerApi.md`` tells the options that each o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stcloud.api.endpoint import endpoint, with_http_info
+from stcloud.api.endpoint import Id, endpoint, with_http_info
 from stcloud.api_client import ApiClient
 from stcloud.models import (
     CreateTokenDto,
@@ -17,9 +17,6 @@ from stcloud.models import (
     TokensResponse,
     UpdateTokenDto,
 )
-
-if TYPE_CHECKING:
-    from stcloud.api.call_shapes import Id
 
 _TOKENS = "/users-web/api/v3/apps/{appId}/tokens"
 _TOKEN = _TOKENS + "/{tokenId}"

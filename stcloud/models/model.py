@@ -1,7 +1,7 @@
 """The base of every model: a field is stated once, and all else is drawn from that statement."""
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -13,6 +13,7 @@ from typing import (
     get_type_hints,
 )
 
+from stcloud.compat import dataclass_transform
 from stcloud.models.values import (
     CODECS,
     Codec,
@@ -26,12 +27,7 @@ from stcloud.models.values import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
-else:  # only type checkers read it, and typing lacks it before Python 3.11
-
-    def dataclass_transform(**_: object) -> Callable[[type], type]:
-        """Change nothing at run time."""
-        return lambda cls: cls
+    from typing_extensions import Self
 
 
 class Field(NamedTuple):
@@ -189,7 +185,14 @@ class Model(_Extra, metaclass=ModelType):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.to_dict() == other.to_dict()
+        return self.__getstate__() == other.__getstate__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**dict(self._items()), "_additional": self._additional or None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 def is_model(kind: object) -> TypeGuard[type[Model]]:

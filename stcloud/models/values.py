@@ -1,12 +1,15 @@
 """Single values: how JSON's are checked and read, how ours are checked and written, how shown."""
 
-from collections.abc import Callable
+import re
+import warnings
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
-from functools import partial
-from typing import Any, NamedTuple, TypeGuard
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeGuard, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECRET_NAMES = frozenset({"token"})
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class Mismatch(ValueError):
@@ -26,9 +29,13 @@ class Mismatch(ValueError):
         return f"{self.place}: {self.problem}" if self.place else self.problem
 
 
-def expected(what: str, value: object) -> Mismatch:
+class WrongType(Mismatch):
+    """A value of another type than its field's."""
+
+
+def expected(what: str, value: object) -> WrongType:
     """Return the mismatch of a value that has the wrong type; it does not repeat the value."""
-    return Mismatch(f"expected {what}, got {type(value).__name__}")
+    return WrongType(f"expected {what}, got {type(value).__name__}")
 
 
 class Codec(NamedTuple):
@@ -43,6 +50,15 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise expected("str", value)
+
+
+def _encode_text(value: object) -> str:
+    text = _text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Mismatch("has lone surrogates, which UTF-8 cannot hold") from None
+    return text
 
 
 def _flag(value: object) -> bool:
@@ -95,12 +111,21 @@ def _decode_datetime(value: object) -> datetime:
 
 
 def _parse_iso(value: str) -> datetime:
+    if value.isdigit():  # more likely a number of something than a date without dashes
+        raise ValueError("digits alone")
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        from dateutil.parser import isoparse  # rarely needed, slow to import
+        return _isoparse()(value)
 
-        return isoparse(value)
+
+@cache
+def _isoparse() -> Callable[[str], datetime]:
+    """Import dateutil, which is slow and rarely needed."""
+    with warnings.catch_warnings():  # its older versions use what newer Pythons deprecate
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from dateutil.parser import isoparse
+    return isoparse
 
 
 def _encode_datetime(value: object) -> str:
@@ -112,7 +137,7 @@ def _encode_datetime(value: object) -> str:
 
 
 CODECS: dict[object, Codec] = {
-    str: Codec("str", _text, _text),
+    str: Codec("str", _text, _encode_text),
     bool: Codec("bool", _flag, _flag),
     int: Codec("int", _int64, _int64),
     datetime: Codec("datetime", _decode_datetime, _encode_datetime),
@@ -144,10 +169,17 @@ def mask(secret: str) -> str:
     return "****" + (secret[-4:] if len(secret) >= 12 else "")
 
 
+def mask_uuids(text: str) -> str:
+    """Return a text as it may be shown: what looks like a key or a token is masked."""
+    return _UUID.sub(lambda found: mask(found[0]), text)
+
+
 def masked(value: Any, name: object = None) -> Any:
-    """Return JSON-like data as it may be shown: text under a secret's name is masked."""
+    """Return JSON-like data as it may be shown: secrets are masked, by name and by look."""
     if is_object(value):
         return {key: masked(item, key) for key, item in value.items()}
-    if is_array(value):
-        return [masked(item, name) for item in value]
-    return mask(value) if isinstance(value, str) and name in _SECRET_NAMES else value
+    if isinstance(value, (list, tuple)):
+        return [masked(item, name) for item in cast("Iterable[Any]", value)]
+    if isinstance(value, (str, bytes)) and str(name).lower() in _SECRET_NAMES:
+        return mask(str(value))
+    return mask_uuids(value) if isinstance(value, str) else value

@@ -11,8 +11,6 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-_TYPES = {"bool": ["boolean", "null"], "str": ["string", "null"]}
-
 
 class InvalidFields(BadRequest):
     """A JSON object whose fields are not the contract's."""
@@ -23,10 +21,10 @@ class InvalidFields(BadRequest):
 
 
 class Body:
-    """What one operation takes: field names with their types, all optional and nullable."""
+    """What one operation takes: fields with their JSON types, all optional and nullable."""
 
     def __init__(self, **fields: str) -> None:
-        types = {name: {"type": _TYPES[kind]} for name, kind in fields.items()}
+        types = {name: {"type": [kind, "null"]} for name, kind in fields.items()}
         self._validator: Validator = Draft202012Validator(
             {"type": "object", "properties": types, "propertyNames": {"enum": list(types)}}
         )

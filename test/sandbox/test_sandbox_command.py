@@ -1,6 +1,7 @@
 """``python -m stcloud.sandbox``, as a person and as an operating system use it."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -20,8 +21,6 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from stcloud.sandbox import Sandbox
-
 COMMAND = [sys.executable, "-m", "stcloud.sandbox", "--api-key", "made up"]
 PATH = "/users-web/api/v3/apps/789/tokens"
 HEADERS = {"Authorization": "apiKey made up", "Content-Type": "application/json"}
@@ -31,7 +30,8 @@ HEADERS = {"Authorization": "apiKey made up", "Content-Type": "application/json"
 def running(*options: object, stderr: int = PIPE) -> Iterator[tuple[Popen[str], str, str]]:
     """Run the command; give its process, the URL that it prints, and all of its greeting."""
     arguments = [*COMMAND, *map(str, options)]
-    with Popen(arguments, stdout=PIPE, stderr=stderr, text=True) as process:
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with Popen(arguments, stdout=PIPE, stderr=stderr, text=True, env=buffered) as process:
         try:
             assert process.stdout
             greeting = "".join(takewhile("Ctrl-C stops it.\n".__ne__, process.stdout))
@@ -74,7 +74,11 @@ def test_tls_is_served(tmp_path: Path) -> None:
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     context = create_default_context()
     authority.configure_trust(context)
-    with running("--cert", tmp_path / "cert.pem", "--key", tmp_path / "key.pem") as (_, url, _g):
+    with running("--cert", tmp_path / "cert.pem", "--key", tmp_path / "key.pem") as (
+        _,
+        url,
+        _greeting,
+    ):
         assert url.startswith("https://")
         with closing(HTTPSConnection(urlsplit(url).netloc, context=context)) as connection:
             assert ask(connection) == {"tokens": []}
@@ -129,15 +133,16 @@ def test_kill_loses_no_acknowledged_write(tmp_path: Path) -> None:
                 written.release()
         return acknowledged
 
-    with running("--database", path, stderr=DEVNULL) as (process, url, _):
+    with running("--database", path, stderr=DEVNULL) as (process, url, _greeting):
         with ThreadPoolExecutor(4) as pool:
             writers = [pool.submit(create_until_killed, urlsplit(url).netloc) for _ in range(4)]
             for _ in range(100):
                 written.acquire()
             process.kill()
         acknowledged = [token for writer in writers for token in writer.result()]
-    with Sandbox(api_key="made up", database=path) as sandbox:
-        with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=30)) as connection:
-            kept = ask(connection)["tokens"]
+    with running("--database", path) as (_, url, _greeting):
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+        kept = ask(connection)["tokens"]
+        connection.close()
     assert len(acknowledged) >= 100
     assert [token for token in acknowledged if token not in kept] == []

@@ -3,26 +3,35 @@
 import json
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from stcloud.sandbox import Sandbox
 from stcloud.sandbox.server import Server
-from stcloud.sandbox.store import Store
+from stcloud.sandbox.store import Store, Token
 
 PATH = "/users-web/api/v3/apps/789/tokens"
 
 
-def send(sandbox: Sandbox, method: str = "GET", name: str | None = None) -> HTTPConnection:
-    connection = HTTPConnection(urlsplit(sandbox.url).netloc, timeout=30)
+def send(
+    sandbox: Sandbox,
+    method: str = "GET",
+    name: str | None = None,
+    context: ssl.SSLContext | None = None,
+) -> HTTPConnection:
+    netloc = urlsplit(sandbox.url).netloc
+    connection = HTTPSConnection(netloc, context=context) if context else HTTPConnection(netloc)
     headers = {"Authorization": f"apiKey {sandbox.api_key}", "Content-Type": "application/json"}
     connection.request(method, PATH, json.dumps({"name": name}), headers)
     return connection
@@ -88,21 +97,22 @@ def test_close_ends_everything() -> None:
         call(sandbox)
         sandbox.close()
         assert idle.recv(1) == slow.recv(1) == b""
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)
     sandbox.close()
 
 
 def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request under way when connections are hung up gets its answer, and the end with it."""
+    """A request under way when connections are hung up gets its answer, over TLS too."""
     begun, hung_up = threading.Event(), threading.Event()
-    hang_up = Server._hang_up
+    tokens, hang_up = Store.tokens, Server._hang_up
 
-    def slowly(*_: object) -> list[object]:
+    def slowly(store: Store, app_id: int) -> list[Token]:
         begun.set()
         hung_up.wait()
-        return []
+        time.sleep(0.1)  # for a close that does not wait to come first
+        return tokens(store, app_id)
 
     def hang_up_and_tell(server: Server, how: int) -> None:
         hang_up(server, how)
@@ -110,10 +120,14 @@ def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Store, "tokens", slowly)
     monkeypatch.setattr(Server, "_hang_up", hang_up_and_tell)
-    with Sandbox() as sandbox, closing(send(sandbox)) as connection:
+    authority = trustme.CA()
+    context, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(trust)
+    with Sandbox(ssl_context=context) as sandbox, closing(send(sandbox, context=trust)) as client:
         begun.wait()
         sandbox.close()
-        with connection.getresponse() as answer:
+        with client.getresponse() as answer:
             assert (answer.status, answer.getheader("Connection")) == (200, "close")
 
 
@@ -146,9 +160,10 @@ def test_closed_sandbox_says_so() -> None:
 def test_forgotten_sandbox_stops_nobody() -> None:
     """A program that closes neither sandbox nor connection ends all the same."""
     program = (
-        "import socket; from urllib.parse import urlsplit; from stcloud.sandbox import Sandbox\n"
+        "from http.client import HTTPConnection; from stcloud.sandbox import Sandbox\n"
         "sandbox = Sandbox(); sandbox.start()\n"
-        "idle = socket.create_connection(('127.0.0.1', urlsplit(sandbox.url).port))"
+        "idle = HTTPConnection(sandbox.url.removeprefix('http://'))\n"
+        "idle.request('GET', '/'); idle.getresponse().read()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=50)
 

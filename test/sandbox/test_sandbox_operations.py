@@ -132,10 +132,3 @@ def test_reset_drops_all_tokens(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.reset()
     assert (listed(ask), listed(ask, app_id=790)) == ([], [])
     assert token(ask("POST", json={}))["id"] == 789
-
-
-def test_head_is_get_without_the_body(ask: Ask) -> None:
-    """HEAD has GET's length and no body, and the connection goes on."""
-    head = ask("HEAD")
-    assert (head.status, head.data) == (200, b"")
-    assert head.headers["Content-Length"] == str(len(ask("GET").data))

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
@@ -76,12 +77,25 @@ def test_requests_may_be_sent_ahead(sandbox: Sandbox, wire: socket.socket) -> No
     assert read_all(wire).count(b"HTTP/1.1 200 OK\r\n") == 3
 
 
+def test_head_is_get_without_the_body(sandbox: Sandbox, wire: socket.socket) -> None:
+    """HEAD gets GET's headers, its length included, and nothing after them."""
+    wire.sendall(request(sandbox, "HEAD", framing="Connection: close"))
+    head = read_all(wire)
+    with connect(sandbox) as other:
+        other.sendall(request(sandbox, "GET", framing="Connection: close"))
+        whole, _, body = read_all(other).partition(b"\r\n\r\n")
+    assert head.endswith(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+    assert whole.splitlines()[0] == head.splitlines()[0] == b"HTTP/1.1 200 OK"
+
+
 def test_answer_is_one_write_without_delay(sandbox: Sandbox, wire: socket.socket) -> None:
     """Head and body leave at once: in two writes, the second would wait for the client's system."""
     wire.sendall(request(sandbox, "GET"))
     assert wire.recv(MIB).endswith(b"}")
     server: Any = sandbox._running[1]
-    (accepted,) = (one for one in server._open.values() if one.fileno() >= 0)
+    alive = [one for one in server._open.values() if one.fileno() >= 0]
+    (accepted,) = (one for one in alive if one.getpeername() == wire.getsockname())
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -222,7 +236,10 @@ def test_silent_client_holds_up_nobody(secure: Sandbox, authority: trustme.CA) -
 
 
 def test_failed_handshakes_are_quiet(
-    secure: Sandbox, authority: trustme.CA, capfd: pytest.CaptureFixture[str]
+    secure: Sandbox,
+    authority: trustme.CA,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Clients that distrust the certificate, or speak no TLS, harm nobody and print nothing."""
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -233,6 +250,7 @@ def test_failed_handshakes_are_quiet(
     assert ask_securely(secure, authority) == [200]
     secure.close()
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []  # of warnings or worse
 
 
 def test_library_use_is_quiet(
@@ -249,3 +267,20 @@ def test_library_use_is_quiet(
     assert {record.name for record in caplog.records} == {"stcloud.sandbox"}
     assert "secret" not in caplog.text
     assert "\x1b" not in caplog.text
+
+
+def test_unread_bytes_are_not_awaited_for_ever(
+    sandbox: Sandbox,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who was hung up on and stays connected is given up, without a word on the terminal."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("stcloud.sandbox.server._PATIENCE", 0.01)
+    with connect(sandbox) as wire:
+        wire.sendall(b"nonsense\r\n\r\n")
+        assert read_all(wire)
+        while "timed out" not in caplog.text:
+            time.sleep(0.01)
+    assert capfd.readouterr() == ("", "")

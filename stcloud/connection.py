@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -53,6 +54,8 @@ class Unsent(HTTPError):
 class Watched(HTTPConnection):
     """A connection that tells a failure to connect apart, and whose reads keep a deadline."""
 
+    _begun: ClientResponse | None = None
+
     def connect(self) -> None:
         """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
         try:
@@ -64,7 +67,20 @@ class Watched(HTTPConnection):
         self, sock: socket.socket, *arguments: Any, **named: Any
     ) -> ClientResponse:
         """Return a response that keeps the deadline of the time limit set last."""
-        return ClientResponse(cast("Any", _Timed(sock, self.timeout)), *arguments, **named)
+        timed = cast("Any", _Timed(sock, self.timeout))
+        self._begun = ClientResponse(timed, *arguments, **named)
+        return self._begun
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 does
+        """Return the response, or close what of it has begun: it holds the socket open."""
+        try:
+            return super().getresponse()
+        except BaseException:
+            if self._begun is not None:
+                self._begun.close()
+            raise
+        finally:
+            self._begun = None
 
 
 class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -1,0 +1,207 @@
+"""Whatever a server sends, a call returns or raises an ApiException, and nothing else.
+
+``tox run -e fuzz`` runs this for longer than the other tests.
+"""
+
+import contextlib
+import io
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import urllib3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import stcloud
+from stcloud.rest import RestClient
+
+HTTP_DATE = (
+    r"[MTWFS][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} (GMT|[+-][0-9]{1,6})?"
+)
+EXAMPLES = int(os.environ.get("STCLOUD_FUZZ_EXAMPLES", "300"))
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=EXAMPLES <= 300,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+CALLS: dict[str, tuple[Any, ...]] = {
+    "create_app_token": ({}, 5),
+    "get_app_tokens1": (5,),
+    "delete_app_token1": (5, 7),
+}
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.datetimes().map(str)
+)
+ANYTHING = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
+DATE = st.one_of(
+    ANYTHING,
+    st.datetimes().map(lambda moment: moment.isoformat()),
+    st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]?[0-9:.,+Zz-]{0,20}", fullmatch=True),
+    st.from_regex(r"[0-9W.:TZ+-]{1,25}", fullmatch=True),
+)
+TOKEN = st.fixed_dictionaries(
+    {}, optional={"createdAt": DATE, "id": ANYTHING, "token": ANYTHING, "enabled": ANYTHING}
+)
+ENVELOPE = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": st.one_of(
+            ANYTHING,
+            st.fixed_dictionaries({"token": TOKEN | ANYTHING}),
+            st.fixed_dictionaries({"tokens": st.lists(TOKEN) | ANYTHING}),
+        ),
+        "errors": st.lists(st.dictionaries(st.sampled_from(["code", "message"]), ANYTHING))
+        | ANYTHING,
+        "message": ANYTHING,
+        "success": st.booleans() | ANYTHING,
+    },
+)
+BODY = st.one_of(
+    ENVELOPE.map(json.dumps).map(str.encode),
+    st.binary(),
+    st.text().map(lambda text: text.encode(errors="surrogatepass")),
+    st.integers(1, 5000).map(lambda depth: b"[" * depth),
+    st.integers(1, 5000).map(lambda depth: b'{"data":' * depth),
+)
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Retry-After": st.one_of(
+            st.text(st.characters(codec="latin-1"), max_size=40),
+            st.from_regex(r"-?[0-9a-fE.+ _]{1,12}", fullmatch=True),
+            st.from_regex(
+                HTTP_DATE,
+                fullmatch=True,
+            ),
+        ),
+        "Location": st.text(st.characters(codec="latin-1"), max_size=40),
+        "Content-Encoding": st.sampled_from(
+            ["gzip", "deflate", "br", "zstd", "x-gzip", "gzip, gzip"]
+        ),
+    },
+)
+
+
+def check(api: stcloud.TokensApiControllerApi, name: str) -> None:
+    """Make a call; what it returns or raises can be shown, and an answer can be written again."""
+    try:
+        result = getattr(api, name)(*CALLS[name])
+    except stcloud.ApiException as error:
+        shown = str(error)
+    else:
+        assert result == result.from_json(result.to_json())
+        shown = repr(result)[:500].replace("\n", "")
+    assert len(shown) <= 500
+    assert shown.isprintable()
+
+
+@pytest.mark.timeout(3600)
+@fuzz
+@given(
+    name=st.sampled_from(sorted(CALLS)),
+    status=st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 500, 503])
+    | st.integers(200, 999),
+    headers=HEADERS,
+    body=BODY,
+)
+def test_any_answer_is_read_or_refused(
+    name: str, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """Any body, date, envelope and header of an answer."""
+
+    def request(*_: Any, **__: Any) -> urllib3.BaseHTTPResponse:
+        return urllib3.HTTPResponse(
+            io.BytesIO(body), headers, status, reason="", preload_content=False
+        )
+
+    configuration = stcloud.Configuration(host="http://127.0.0.1:9", api_key="made-up", retries=0)
+    with pytest.MonkeyPatch.context() as patch, stcloud.ApiClient(configuration) as client:
+        patch.setattr(RestClient, "request", request)
+        check(stcloud.TokensApiControllerApi(client), name)
+
+
+class Speaker:
+    """A server that sends the same bytes to everyone who connects, and hangs up."""
+
+    def __init__(self) -> None:
+        self.speech = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(self.speech)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Iterator[Speaker]:
+    with contextlib.closing(Speaker()) as speaker:
+        yield speaker
+
+
+HEADER_LINES = st.lists(
+    st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from(
+            [
+                b"Content-Length: 17",
+                b"Content-Length: -1",
+                b"Content-Length: 5, 6",
+                b"Transfer-Encoding: chunked",
+                b"Content-Encoding: gzip",
+                b"Connection: close",
+                b" folded",
+                b": no name",
+                b"Retry-After: 0",
+            ]
+        ),
+    ),
+    max_size=5,
+)
+STATUS_LINE = st.one_of(
+    st.binary(max_size=40),
+    st.from_regex(rb"HTTP/1\.[01] [0-9]{3} ?[ -~]{0,20}", fullmatch=True),
+    st.just(b"HTTP/1.1 200 OK"),
+)
+CONTENT = st.binary() | st.sampled_from(
+    [
+        b'{"success": true}',
+        b"5\r\n{    \r\n1\r\n}\r\n0\r\n\r\n",
+        b"ffffffffffffffff\r\n",
+        b"-1\r\n{}\r\n",
+    ]
+)
+
+
+@pytest.mark.timeout(3600)
+@fuzz
+@given(first=STATUS_LINE, lines=HEADER_LINES, content=CONTENT)
+def test_any_bytes_on_the_wire_are_read_or_refused(
+    first: bytes, lines: list[bytes], content: bytes, speaker: Speaker
+) -> None:
+    """Any status line, header lines and framing, over a real socket."""
+    speaker.speech = b"\r\n".join([first, *lines, b"", content])
+    configuration = stcloud.Configuration(host=speaker.url, api_key="made-up", retries=0)
+    with stcloud.ApiClient(configuration) as client:
+        check(stcloud.TokensApiControllerApi(client), "get_app_tokens1")

@@ -119,7 +119,8 @@ class _TimedFile(io.RawIOBase):
         left = self._silence.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
-        self._sock.settimeout(min(self._silence, left))
+        if left < self._silence:  # else the socket has its time limit already
+            self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

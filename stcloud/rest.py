@@ -125,6 +125,9 @@ class RestClient:
         chunks: list[bytes] = []
         size = 0
         try:
+            length = response.length_remaining
+            if length is not None and length <= most and "Content-Encoding" not in response.headers:
+                return response.read()  # the usual case, and the quickest
             while size <= most and (chunk := response.read(_CHUNK)):
                 chunks.append(chunk)
                 size += len(chunk)

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stcloud import (
     CreateTokenDto,
@@ -302,3 +304,35 @@ def test_raw_data_hides_tokens_too() -> None:
     shown = repr(answer) + repr(newer) + repr(odd)
     assert short[:-4] not in shown
     assert SECRET[:-4] not in shown
+
+
+FIELDS: dict[str, list[Any]] = {
+    "createdAt": ["2026-01-02T12:00:00Z", "2026-01-02T13:00:00+01:00", "2026-01-02", 0, None, "x"],
+    "enabled": [True, False, None, 1],
+    "id": [1, 2**63 - 1, 2**63, True, None, "1"],
+    "name": ["n", "", None, 5],
+    "readable": [True, None],
+    "token": ["t", None],
+    "writeable": [True, None],
+    "later": [1],
+}
+DOCUMENTS = st.lists(
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(FIELDS[name]) for name in FIELDS})
+    | st.fixed_dictionaries({name: st.sampled_from(FIELDS[name][:2]) for name in list(FIELDS)[:7]})
+    | st.sampled_from([None, 5, "text"]),
+    max_size=4,
+)
+
+
+@settings(derandomize=True, max_examples=500, database=None, deadline=None)
+@given(documents=DOCUMENTS)
+def test_columns_read_what_rows_read(documents: list[Any]) -> None:
+    """The quick way gives the same models as reading each object, or leaves the list to that."""
+    quick = TokenDto.from_columns(documents)
+    if quick is not None:
+        assert quick == [TokenDto.from_json(document) for document in documents]
+
+
+def test_ordinary_lists_are_read_the_quick_way() -> None:
+    """A list as the service answers it does not fall back to reading object by object."""
+    assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}]) is not None

@@ -1,7 +1,10 @@
 """The base of every model: a field is stated once, and all else is drawn from that statement."""
 
 import types
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from operator import itemgetter
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -17,6 +20,7 @@ from stcloud.compat import dataclass_transform
 from stcloud.models.values import (
     CODECS,
     Codec,
+    Column,
     Mismatch,
     expected,
     is_array,
@@ -134,6 +138,31 @@ class Model(_Extra, metaclass=ModelType):
         return self
 
     @classmethod
+    def from_columns(cls, documents: Column) -> "list[Self] | None":
+        """Make models of many JSON objects, field by field rather than object by object.
+
+        Return None if one of them is not ordinary, that is, has not just all fields of the model
+        with values of the usual kinds: :meth:`from_json` reads or refuses it.
+        """
+        json_names = cls.attribute_map.values()
+        if len(json_names) < 2 or not documents:
+            return None
+        try:
+            columns = list(zip(*map(itemgetter(*json_names), documents), strict=True))
+        except (KeyError, TypeError):
+            return None
+        if set(map(len, documents)) != {len(json_names)}:
+            return None
+        models = list(map(cls.__new__, repeat(cls, len(documents))))
+        for name, column in zip(cls.attribute_map, columns, strict=True):
+            values = cls._codecs[name].column(column)
+            if values is None:
+                return None
+            _set_all(getattr(cls, name), models, values)
+        _set_all(cls._additional, models, repeat(None))
+        return models
+
+    @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Self":
         """Make a model of a mapping from attribute names or JSON names.
 
@@ -200,6 +229,11 @@ def is_model(kind: object) -> TypeGuard[type[Model]]:
     return isinstance(kind, type) and issubclass(kind, Model)
 
 
+def _set_all(slot: Any, models: list[Any], values: Iterable[Any]) -> None:
+    """Set an attribute of each model; the slot's own setter, mapped, runs no Python code."""
+    deque[None](map(slot.__set__, models, values), maxlen=0)
+
+
 def _no_field(model: type[Model], name: object) -> TypeError:
     fields = ", ".join(model.attribute_map)
     return TypeError(f"{model.__name__} has no field {name!r}; it has {fields}")
@@ -222,7 +256,7 @@ def _model_codec(model: type[Model]) -> Codec:
             return value.to_json()
         raise expected(model.__name__, value)
 
-    return Codec(model.__name__, model.from_json, encode)
+    return Codec(model.__name__, model.from_json, encode, model.from_columns)
 
 
 def _plain(value: Any) -> Any:

@@ -291,8 +291,11 @@ class ApiClient:
         )
 
     def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
-        layers = (self.default_headers, HeaderTexts("header_params", own))
-        return {name.title(): text for layer in layers for name, text in layer.items() if text}
+        headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
+        if own:
+            checked = HeaderTexts("header_params", own)
+            headers.update((name.title(), text) for name, text in checked.items())
+        return headers
 
     def _authorize(self, headers: dict[str, str]) -> None:
         value = self.configuration.get_api_key_with_prefix(AUTHORIZATION)

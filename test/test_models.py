@@ -328,11 +328,11 @@ DOCUMENTS = st.lists(
 @given(documents=DOCUMENTS)
 def test_columns_read_what_rows_read(documents: list[Any]) -> None:
     """The quick way gives the same models as reading each object, or leaves the list to that."""
-    quick = TokenDto.from_columns(documents)
+    quick = TokenDto.from_columns(documents * 16)
     if quick is not None:
-        assert quick == [TokenDto.from_json(document) for document in documents]
+        assert quick == [TokenDto.from_json(document) for document in documents] * 16
 
 
 def test_ordinary_lists_are_read_the_quick_way() -> None:
     """A list as the service answers it does not fall back to reading object by object."""
-    assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}]) is not None
+    assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}] * 16) is not None

@@ -2,7 +2,7 @@
 
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import itemgetter
 from typing import (
@@ -32,6 +32,10 @@ from stcloud.models.values import (
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_MANY = 16  # from about here on, a list is read faster by columns
+_run = deque[None](maxlen=0).extend  # runs an iterator to its end, without Python code
 
 
 class Field(NamedTuple):
@@ -89,11 +93,18 @@ class Model(_Extra, metaclass=ModelType):
     swagger_types: ClassVar[dict[str, str]]
     """Attribute name -> type name."""
     _codecs: ClassVar[dict[str, Codec]]
+    _json_names: ClassVar[frozenset[str]]
+    _slots: ClassVar[tuple[tuple[str, Callable[[object, object], None], Codec], ...]]
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)
         cls._codecs = {name: _codec(hints[name]) for name in cls.attribute_map}
         cls.swagger_types = {name: codec.type_name for name, codec in cls._codecs.items()}
+        cls._json_names = frozenset(cls.attribute_map.values())
+        cls._slots = tuple(
+            (json_name, getattr(cls, name).__set__, cls._codecs[name])
+            for name, json_name in cls.attribute_map.items()
+        )
 
     if not TYPE_CHECKING:  # a type checker draws each model's own signature from its fields
 
@@ -124,17 +135,20 @@ class Model(_Extra, metaclass=ModelType):
         """Make a model of a JSON object; a ``Mismatch`` names the field that is not its type."""
         document = json_object(value)
         self = cls.__new__(cls)
-        for name, json_name in cls.attribute_map.items():
-            item = document.get(json_name)
-            if item is not None:
-                try:
-                    item = cls._codecs[name].decode(item)
-                except Mismatch as error:
-                    error.within(json_name)
-                    raise
-            setattr(self, name, item)
-        known = cls.attribute_map.values()
-        self._additional = {key: document[key] for key in document if key not in known} or None
+        json_name = ""
+        try:
+            for json_name, set_slot, codec in cls._slots:
+                item = document.get(json_name)
+                set_slot(self, None if item is None else codec.decode(item))
+        except Mismatch as error:
+            error.within(json_name)
+            raise
+        known = cls._json_names
+        self._additional = (
+            None
+            if known.issuperset(document)
+            else {key: item for key, item in document.items() if key not in known}
+        )
         return self
 
     @classmethod
@@ -144,22 +158,22 @@ class Model(_Extra, metaclass=ModelType):
         Return None if one of them is not ordinary, that is, has not just all fields of the model
         with values of the usual kinds: :meth:`from_json` reads or refuses it.
         """
-        json_names = cls.attribute_map.values()
-        if len(json_names) < 2 or not documents:
+        if len(cls._slots) < 2 or len(documents) < _MANY:
             return None
+        pick = itemgetter(*(json_name for json_name, _, _ in cls._slots))
         try:
-            columns = list(zip(*map(itemgetter(*json_names), documents), strict=True))
+            columns = list(zip(*map(pick, documents), strict=True))
         except (KeyError, TypeError):
             return None
-        if set(map(len, documents)) != {len(json_names)}:
+        if set(map(len, documents)) != {len(columns)}:
             return None
         models = list(map(cls.__new__, repeat(cls, len(documents))))
-        for name, column in zip(cls.attribute_map, columns, strict=True):
-            values = cls._codecs[name].column(column)
+        for (_, set_slot, codec), column in zip(cls._slots, columns, strict=True):
+            values = codec.column(column)
             if values is None:
                 return None
-            _set_all(getattr(cls, name), models, values)
-        _set_all(cls._additional, models, repeat(None))
+            _run(map(set_slot, models, values))
+        _run(map(vars(_Extra)["_additional"].__set__, models, repeat(None)))
         return models
 
     @classmethod
@@ -227,11 +241,6 @@ class Model(_Extra, metaclass=ModelType):
 def is_model(kind: object) -> TypeGuard[type[Model]]:
     """Whether this is the class of a model."""
     return isinstance(kind, type) and issubclass(kind, Model)
-
-
-def _set_all(slot: Any, models: list[Any], values: Iterable[Any]) -> None:
-    """Set an attribute of each model; the slot's own setter, mapped, runs no Python code."""
-    deque[None](map(slot.__set__, models, values), maxlen=0)
 
 
 def _no_field(model: type[Model], name: object) -> TypeError:

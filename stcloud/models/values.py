@@ -149,6 +149,8 @@ def _decode_datetime(value: object) -> datetime:
         if not isinstance(value, str):
             return _EPOCH + timedelta(milliseconds=value)
         moment = _parse_iso(value)
+        if moment.tzinfo is timezone.utc:
+            return moment
         offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
         raise Mismatch("unreadable date") from error

@@ -68,13 +68,13 @@ class RetryPolicy(NamedTuple):
     """No wait is drawn from more than this."""
     retry_after_max: float = 60
     """If the service asks for a longer wait, the call fails at once."""
-    budget: float = 100
+    budget: float = 20
     """Points at the start, and at most."""
     cost: float = 5
     """Points that a retry takes."""
     timeout_cost: float = 10
     """Points that a retry takes after a time-out, which has kept the service busy for long."""
-    gain: float = 1
+    gain: float = 0.5
     """Points that a success at first attempt gives."""
 
 

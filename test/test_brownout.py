@@ -1,0 +1,118 @@
+"""The simulation of a brown-out, made small, and what the documentation says of it."""
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stcloud import retry
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def brownout() -> Any:
+    specification = importlib.util.spec_from_file_location(
+        "brownout", ROOT / "benchmarks" / "brownout.py"
+    )
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def simulate(brownout: Any, service: str, policy: retry.RetryPolicy | None) -> Any:
+    """Simulate 300 clients that call once a second."""
+    return brownout.simulate(brownout.Scenario(service, "", policy, 300))
+
+
+@pytest.mark.parametrize("service", ["rejects", "queues", "queues all"])
+def test_budget_bounds_the_load(brownout: Any, service: str) -> None:
+    """With the default policy, 100 calls send at most 110 requests; without a budget far more."""
+    held = simulate(brownout, service, retry.RetryPolicy())
+    endless = simulate(brownout, service, retry.RetryPolicy(budget=math.inf))
+    assert 1 < held.amplification <= 1.1
+    assert endless.amplification > 1.35
+    assert held.peak < endless.peak
+
+
+@pytest.mark.parametrize("service", ["rejects", "queues"])
+def test_recovery_is_as_fast_as_without_retry(brownout: Any, service: str) -> None:
+    """Retries do not keep the service down."""
+    held = simulate(brownout, service, retry.RetryPolicy())
+    without = simulate(brownout, service, retry.RetryPolicy(attempts=1))
+    assert held.recovery <= without.recovery + 1
+
+
+def test_long_queue_recovers_with_a_budget_only(brownout: Any) -> None:
+    """The one that works for callers that have gone stays down without a budget."""
+    held = simulate(brownout, "queues all", retry.RetryPolicy())
+    without = simulate(brownout, "queues all", retry.RetryPolicy(attempts=1))
+    assert held.recovery <= without.recovery + 10  # what the page admits, and some chance
+    for policy in (retry.RetryPolicy(budget=math.inf), None):
+        assert simulate(brownout, "queues all", policy).recovery is None
+
+
+@pytest.mark.parametrize("service", ["rejects", "queues", "queues all"])
+def test_one_attempt_adds_no_load(brownout: Any, service: str) -> None:
+    """A policy of one attempt sends one request per call, exactly."""
+    assert simulate(brownout, service, retry.RetryPolicy(attempts=1)).amplification == 1
+
+
+def test_urllib3_tries_four_times(brownout: Any) -> None:
+    """``Retry(3)`` is three retries without a wait, after a 503 and after a time-out."""
+    for timed_out in (False, True):
+        track = brownout.Urllib3Track()
+        waits = [track.after(timed_out=timed_out, left=0) for _ in range(4)]
+        assert waits == [0, 0, 0, None]
+
+
+def test_decisions_are_the_package_s_own(brownout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the package's code refuses, the simulated clients do not do."""
+    assert issubclass(brownout.SdkTrack, retry.Course)
+    monkeypatch.setattr(retry.Budget, "take", lambda *_: False)
+    assert simulate(brownout, "rejects", retry.RetryPolicy()).amplification == 1
+
+
+def test_same_scenario_has_the_same_result(brownout: Any) -> None:
+    """Chance is seeded."""
+    first, second = (simulate(brownout, "rejects", retry.RetryPolicy()) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+def test_new_client_has_all_its_attempts(timed_out: bool) -> None:
+    """The default budget lets a script's only call use both retries, also after time-outs."""
+    policy = retry.RetryPolicy()
+    call = retry.Course(policy, retry.Budget(policy.budget), "GET")
+    for _ in range(policy.attempts):
+        call.wait_after(retry.Outcome.UNKNOWN, timed_out=timed_out, retry_after=None, left=60)
+    assert call.attempts == policy.attempts == 3
+
+
+def test_page_shows_the_results(brownout: Any) -> None:
+    """The tables of the page and the plot are made of the results beside them."""
+    runs = brownout.load_results()
+    page = brownout.PAGE.read_text(encoding="utf-8")
+    assert brownout.put_into(page, brownout.tables(runs)) == page
+    assert brownout.plot(runs) == brownout.PLOT.read_text(encoding="utf-8")
+
+
+def test_results_are_of_the_present_policy(brownout: Any) -> None:
+    """Whoever changes the policy's numbers repeats the simulation."""
+    assert brownout.numbers_of(retry.RetryPolicy()) in {
+        one.client for one in brownout.load_results()
+    }
+
+
+def test_page_states_the_policy_s_numbers(brownout: Any) -> None:
+    """The numbers in the page's text are the defaults."""
+    page = " ".join(brownout.PAGE.read_text(encoding="utf-8").split())
+    policy = retry.RetryPolicy()
+    assert f"each client has {policy.budget} points" in page
+    assert f"A retry takes {policy.cost}, one after a time-out {policy.timeout_cost}." in page
+    assert f"one that succeeds at once gives {policy.gain}, never above {policy.budget}" in page
+    assert f"**Why {brownout.numbers_of(policy)}.**" in page

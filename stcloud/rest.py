@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Callable
 from http.client import HTTPException
@@ -39,6 +40,12 @@ _FAILURES = (
     failures.ProxySchemeUnsupported,  # a bare ValueError
     HTTPException,
     OSError,
+)
+_ALERT = re.compile(r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA)")
+_NEVER_SENT = (
+    failures.LocationValueError,
+    failures.HTTPWarning,
+    failures.ProxySchemeUnsupported,
 )
 _WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
     # the first that fits; urllib3 derives its connection errors from its time-outs
@@ -229,19 +236,20 @@ def _drop(response: RawResponse) -> None:
     response.release_conn()
 
 
-def _is_refusal(error: BaseException) -> bool:
-    """Whether TLS, or the address itself, stands against the connection; else it may succeed."""
-    if isinstance(error, failures.SSLError) and error.args:
-        error = error.args[0]
+def _is_refusal(error: Exception) -> bool:
+    """Whether TLS, or the address itself, stands against connecting; else it may succeed later."""
     lost = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-    return isinstance(error, (ssl.SSLError, ValueError, failures.HTTPWarning)) and not lost
+    return isinstance(error, (ssl.SSLError, ValueError)) and not lost
 
 
 def _outcome(error: Exception) -> Outcome:
-    """Return what is known of a request that had a connection when it failed."""
+    """Return what is known of a request that failed otherwise than by connecting."""
     if isinstance(error, failures.EmptyPoolError):
         return Outcome.NOT_SENT
-    return Outcome.SETTLED if _is_refusal(error) else Outcome.UNKNOWN
+    # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
+    refused = isinstance(error, failures.SSLError) and _ALERT.search(str(error)) is not None
+    settled = refused or isinstance(error, _NEVER_SENT)
+    return Outcome.SETTLED if settled else Outcome.UNKNOWN
 
 
 def _translated(error: Exception, host: str, outcome: Outcome) -> ConnectionException:

@@ -1,7 +1,9 @@
 """What the tests share: the sandbox, a server that answers as told, and clients of both."""
 
 import re
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from pytest_httpserver import HTTPServer
 
 import stcloud
 from stcloud.sandbox import Sandbox
+from stcloud.sandbox.server import Server
 
 KEY = "0123abcd-made-up-key"
 
@@ -42,6 +45,35 @@ def api(sandbox: Sandbox) -> Iterator[stcloud.TokensApiControllerApi]:
     configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key)
     with stcloud.ApiClient(configuration) as client:
         yield stcloud.TokensApiControllerApi(client)
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Iterator[Callable[..., stcloud.TokensApiControllerApi]]:
+    """Make APIs on the sandbox, or on another host, that wait little between attempts."""
+    policy = stcloud.RetryPolicy(backoff=0.001)
+    with ExitStack() as clients:
+
+        def connect(**settings: Any) -> stcloud.TokensApiControllerApi:
+            given = {"host": sandbox.url, "api_key": sandbox.api_key, "retries": policy, **settings}
+            client = stcloud.ApiClient(stcloud.Configuration(**given))
+            return stcloud.TokensApiControllerApi(clients.enter_context(client))
+
+        yield connect
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The connections that sandboxes have accepted, by their clients' addresses."""
+    accepted: list[Any] = []
+    get_request = Server.get_request
+
+    def noted(server: Server) -> tuple[socket.socket, Any]:
+        connection, address = get_request(server)
+        accepted.append(address)
+        return connection, address
+
+    monkeypatch.setattr(Server, "get_request", noted)
+    return accepted
 
 
 @pytest.fixture

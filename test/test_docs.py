@@ -169,3 +169,12 @@ def test_readme_names_settings_that_exist() -> None:
     keywords = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", settings, re.M)))
     assert keywords
     assert all(hasattr(stcloud.Configuration, keyword) for keyword in keywords)
+
+
+def test_tests_named_in_pages_exist() -> None:
+    """A page that points to a test by its name points to one that is there."""
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "test").rglob("*.py"))
+    assert named
+    assert {name for name in named if f"def {name}(" not in sources} == set()

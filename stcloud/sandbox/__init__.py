@@ -7,9 +7,14 @@ It is for trying the SDK without an account and for tests of programs that use i
     with Sandbox() as sandbox:
         print(sandbox.url, sandbox.api_key, sandbox.app_id)
 
+What goes wrong can be told as well; the worst, a write whose answer is lost, is one line::
+
+    sandbox.fail_next("create_app_token", Fault.lost_answer())
+
 ``python -m stcloud.sandbox`` runs it for a person. Both need the extra ``sandbox``.
 """
 
+from stcloud.sandbox.faults import Fault
 from stcloud.sandbox.service import Sandbox
 
-__all__ = ["Sandbox"]
+__all__ = ["Fault", "Sandbox"]

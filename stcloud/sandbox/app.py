@@ -6,22 +6,30 @@ import hmac
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, Unauthorized
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from werkzeug.routing import IntegerConverter, Map, Rule
 
 from stcloud.sandbox.bodies import Body, InvalidFields
+from stcloud.sandbox.faults import Fault, Faults
 from stcloud.sandbox.store import MAX_ID, Store, TokenNotFoundError
 
 _TOKENS = "/users-web/api/v3/apps/<id:app_id>/tokens"
 _TOKEN = f"{_TOKENS}/<id:token_id>"
-_CREATE = Body(name="str", readable="bool", writeable="bool")
-_UPDATE = Body(enabled="bool", name="str")
+_CREATE = Body(name="string", readable="boolean", writeable="boolean")
+_UPDATE = Body(enabled="boolean", name="string")
+_ON_DEMAND = "The sandbox was told to fail."
 
 _logger = logging.getLogger("stcloud.sandbox")
 _logger.addHandler(logging.NullHandler())  # quiet unless asked
@@ -29,11 +37,12 @@ _logger.addHandler(logging.NullHandler())  # quiet unless asked
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, a JSON document and the headers that belong to them."""
+    """A status, a JSON document and the headers that belong to them; a fault on their way."""
 
     status: int
     content: bytes
     headers: Mapping[str, str]
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class App:
             ("DELETE", _TOKEN, "delete_app_token1", self._delete, None),
             ("POST", f"{_TOKEN}/regenerate", "regenerate_app_token1", self._regenerate, None),
         ]
+        self.faults = Faults([name for _, _, name, *_ in table])
         rules = [
             Rule(path, methods=[method], endpoint=Operation(name, run, body))
             for method, path, name, run, body in table
@@ -70,18 +80,21 @@ class App:
 
     def answer(self, method: str, path: str, headers: Message, content: bytes) -> Answer:
         """Answer one request; a write is committed when this returns."""
+        fault: Fault | None = None
         try:
             operation, arguments = self._accept(method, path, headers, content)
-            return _answer(HTTPStatus.OK, data=operation.run(**arguments))
+            fault = self.faults.take(operation.name)
+            answer = _answer(HTTPStatus.OK, data=_carry_out(operation, arguments, fault))
         except InvalidFields as error:
-            return refusal(error, *(self._redact(problem) for problem in error.problems))
+            answer = refusal(error, *(self._redact(problem) for problem in error.problems))
         except HTTPException as error:
-            return refusal(error)
+            answer = refusal(error)
         except TokenNotFoundError:
-            return refusal(NotFound("The app has no such token."))
+            answer = refusal(NotFound("The app has no such token."))
         except Exception:
             _logger.exception("%s failed", method)
-            return refusal(InternalServerError("The sandbox failed; its log says why."))
+            answer = refusal(InternalServerError("The sandbox failed; its log says why."))
+        return _spoiled(answer, fault) if fault else answer
 
     def _accept(
         self, method: str, path: str, headers: Message, content: bytes
@@ -131,6 +144,24 @@ def refusal(error: HTTPException, *messages: str) -> Answer:
         message=summary,
         headers=dict(error.get_headers()),
     )
+
+
+def _carry_out(
+    operation: Operation, arguments: Mapping[str, Any], fault: Fault | None
+) -> dict[str, Any]:
+    if fault and not fault.committed:
+        raise ServiceUnavailable(_ON_DEMAND)
+    return operation.run(**arguments)
+
+
+def _spoiled(answer: Answer, fault: Fault) -> Answer:
+    """Return the answer that a fault has in place of the true one, marked with the fault."""
+    if fault.code is not None:
+        status = HTTPStatus(fault.code)
+        errors = [{"code": status.name, "message": _ON_DEMAND}]
+        answer = _answer(status, errors=errors, message=_ON_DEMAND, headers=dict(fault.headers))
+    content = answer.content if fault.content is None else fault.content
+    return replace(answer, content=content, fault=fault)
 
 
 def _answer(

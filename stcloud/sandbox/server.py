@@ -13,6 +13,7 @@ import socket
 import socketserver
 import ssl
 import threading
+from collections.abc import Generator
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -22,8 +23,10 @@ from urllib.parse import unquote
 from werkzeug.exceptions import BadRequest, default_exceptions
 
 from stcloud.sandbox.app import Answer, App, refusal
+from stcloud.sandbox.faults import Fault, deliver, is_to_be_reset
 
 MAX_BODY = 1024 * 1024
+_NONE = Fault("answer", committed=True)
 _PATIENCE = 1.0  # seconds for a peer that does not read, or does not stop sending
 
 _logger = logging.getLogger("stcloud.sandbox")
@@ -84,8 +87,12 @@ class _Connection(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.wfile.write(head if self.command == "HEAD" else head + answer.content)
-        _logger.info("%s %d", ascii(self.requestline.partition("?")[0])[1:-1], status)
+        content = b"" if self.command == "HEAD" else answer.content
+        fault = answer.fault or _NONE
+        asked = ascii(self.requestline.partition("?")[0])[1:-1]
+        _logger.info("%s %d%s", asked, status, f" ({fault.way})" if answer.fault else "")
+        if not deliver(self.connection, head, content, fault):
+            self.close_connection = True
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
         """Answer what cannot be read as a request, and hang up."""
@@ -120,8 +127,7 @@ class Server(socketserver.TCPServer):
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
         super().__init__((host, port), partial(_Connection, app, self._closing))
-        self._acceptor = threading.Thread(target=self.serve_forever, args=[0.05], daemon=True)
-        self._acceptor.start()
+        self._accept()
 
     @property
     def url(self) -> str:
@@ -133,9 +139,7 @@ class Server(socketserver.TCPServer):
     def stop(self) -> None:
         """Finish the answers under way, close every connection and join every thread."""
         self._closing.set()
-        self.shutdown()
-        self._acceptor.join()
-        self.server_close()
+        self._stop_listening()
         self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still answer
         last_resort = threading.Timer(_PATIENCE, self._hang_up, [socket.SHUT_RDWR])
         last_resort.start()
@@ -143,6 +147,33 @@ class Server(socketserver.TCPServer):
             thread.join()
         last_resort.cancel()
         last_resort.join()
+
+    @contextlib.contextmanager
+    def refusing(self) -> Generator[None, None, None]:
+        """Refuse connections for a while, after closing those that are open."""
+        if not self._acceptor.is_alive():
+            raise RuntimeError("the sandbox refuses connections already")
+        self._stop_listening()
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.server_bind()  # without listening, so that nobody else takes the port
+        self._hang_up(socket.SHUT_RDWR)
+        for thread in self._open:
+            thread.join()
+        try:
+            yield
+        finally:
+            if not self._closing.is_set():
+                self.server_activate()
+                self._accept()
+
+    def _accept(self) -> None:
+        self._acceptor = threading.Thread(target=self.serve_forever, args=[0.05], daemon=True)
+        self._acceptor.start()
+
+    def _stop_listening(self) -> None:
+        self.shutdown()
+        self._acceptor.join()
+        self.server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; its TLS handshake is left to its thread."""
@@ -172,6 +203,13 @@ class Server(socketserver.TCPServer):
         finally:
             with self._lock:
                 self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, with a FIN before unless it is to be reset."""
+        if is_to_be_reset(request):
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
     def _hang_up(self, how: int) -> None:
         with self._lock:  # else a descriptor could be closed, and taken by another, meanwhile

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 import uuid
+from contextlib import AbstractContextManager
 
 from stcloud.sandbox.app import App
+from stcloud.sandbox.faults import Fault
 from stcloud.sandbox.server import Server
 from stcloud.sandbox.store import MAX_ID, Store
 
@@ -46,7 +48,7 @@ class Sandbox:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
-        self._parts: tuple[Store, Server] | None = None
+        self._parts: tuple[Store, Server, App] | None = None
 
     def start(self) -> None:
         """Open the database and listen.
@@ -62,7 +64,7 @@ class Sandbox:
         try:
             store.add_app(self.app_id)
             app = App(store, self.api_key)
-            self._parts = store, Server(app, self._host, self._port, self._ssl_context)
+            self._parts = store, Server(app, self._host, self._port, self._ssl_context), app
         except BaseException:
             store.close()
             raise
@@ -70,7 +72,7 @@ class Sandbox:
     def close(self) -> None:
         """Close connections and database and end all threads; doing so again is no error."""
         if self._parts:
-            store, server = self._parts
+            store, server, _ = self._parts
             self._parts = None
             server.stop()
             store.close()
@@ -92,11 +94,38 @@ class Sandbox:
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
-        """Drop the tokens of all apps; the next token has the id 789 again."""
+        """Drop the tokens of all apps, and pending faults; the next token has the id 789 again."""
+        self._running[2].faults.clear()
         self._running[0].reset()
 
+    def fail_next(self, operation: str | None, fault: Fault, times: int = 1) -> None:
+        """Let the next requests meet a fault; what is told first happens first.
+
+        Only requests that would be carried out count: with the right key, for an app that exists
+        and with a proper body.
+
+        Args:
+            operation: The SDK's name of the operation, such as ``"create_app_token"``; None for
+                any of them.
+            fault: What goes wrong.
+            times: How many requests meet it.
+
+        Raises:
+            ValueError: There is no such operation, or ``times`` is less than 1.
+        """
+        self._running[2].faults.add(operation, fault, times)
+
     @property
-    def _running(self) -> tuple[Store, Server]:
+    def pending_faults(self) -> int:
+        """How many faults no request has met yet."""
+        return len(self._running[2].faults)
+
+    def refusing(self) -> AbstractContextManager[None]:
+        """Close all connections, and refuse new ones until the ``with`` statement ends."""
+        return self._running[1].refusing()
+
+    @property
+    def _running(self) -> tuple[Store, Server, App]:
         if not self._parts:
             raise RuntimeError(
                 "the sandbox is not running: start() it, or use it in a with statement"

@@ -1,0 +1,159 @@
+"""Faults on demand: what goes wrong, with which requests, and how that looks on the wire."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Literal
+
+_LINGER = struct.Struct("HH" if os.name == "nt" else "ii")  # whether to, and for how long
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request; made with the methods below.
+
+    Where ``committed`` is true the operation has run before, and what it wrote stays; else it
+    does not run.
+    """
+
+    way: Literal["answer", "cut", "drip", "end", "reset"]
+    committed: bool
+    seconds: float = 0
+    code: int | None = None
+    content: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def lost_answer(cls) -> Fault:
+        """The write is committed, then the connection is reset: the caller cannot know."""
+        return cls.reset(committed=True)
+
+    @classmethod
+    def reset(cls, *, committed: bool = False) -> Fault:
+        """The connection is reset (RST)."""
+        return cls("reset", committed)
+
+    @classmethod
+    def hang_up(cls, *, committed: bool = False) -> Fault:
+        """The connection is closed (FIN) without an answer."""
+        return cls("end", committed)
+
+    @classmethod
+    def hang(cls, seconds: float, *, committed: bool = False) -> Fault:
+        """Nothing comes for this long, then the connection is closed."""
+        return cls("end", committed, seconds)
+
+    @classmethod
+    def drip(cls, seconds: float, *, committed: bool = True) -> Fault:
+        """The answer, a 503 unless committed, comes byte by byte, each after this long."""
+        return cls("drip", committed, seconds)
+
+    @classmethod
+    def cut_body(cls, *, committed: bool = True) -> Fault:
+        """The answer, a 503 unless committed, ends amid its body with the connection."""
+        return cls("cut", committed)
+
+    @classmethod
+    def status(
+        cls, status: int, headers: Mapping[str, str] | None = None, *, committed: bool = False
+    ) -> Fault:
+        """The answer has this status, these headers, and the envelope of a failure.
+
+        Raises:
+            ValueError: HTTP has no such final status.
+        """
+        if HTTPStatus(status) < 200:
+            raise ValueError(f"{status} is not a final status")
+        empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+        fields = tuple((headers or {}).items())
+        return cls("answer", committed, 0, status, b"" if empty else None, fields)
+
+    @classmethod
+    def body(cls, content: bytes, *, committed: bool = True) -> Fault:
+        """The answer is a 200 with this body."""
+        return cls("answer", committed, code=HTTPStatus.OK, content=content)
+
+    @classmethod
+    def garbage(cls, data: bytes = b"not HTTP\r\n\r\n", *, committed: bool = False) -> Fault:
+        """These bytes come instead of HTTP, then the connection is closed."""
+        return cls("end", committed, content=data)
+
+
+class Faults:
+    """The faults that are still to happen, the oldest first; threads share them."""
+
+    def __init__(self, operations: Collection[str]) -> None:
+        self._operations = operations
+        self._lock = threading.Lock()
+        self._queue: list[tuple[str | None, Fault]] = []
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, operation: str | None, fault: Fault, times: int) -> None:
+        """Let the next requests of an operation, or of any, meet a fault."""
+        if operation is not None and operation not in self._operations:
+            known = ", ".join(self._operations)
+            raise ValueError(f"there is no operation {operation!r}; there are {known}")
+        if times < 1:
+            raise ValueError(f"times must be at least 1, not {times}")
+        with self._lock:
+            self._queue += [(operation, fault)] * times
+
+    def take(self, operation: str) -> Fault | None:
+        """Remove and return the fault that a request of this operation meets, if any."""
+        with self._lock:
+            for place, (name, fault) in enumerate(self._queue):
+                if name in (None, operation):
+                    del self._queue[place]
+                    return fault
+        return None
+
+    def clear(self) -> None:
+        """Drop them all."""
+        with self._lock:
+            self._queue.clear()
+
+
+def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> bool:
+    """Send an answer the way a fault has it; return whether the connection may go on."""
+    if fault.way == "answer":
+        wire.sendall(head + content)
+    elif fault.way == "drip":
+        return _drip(wire, head + content, fault.seconds)
+    elif fault.way == "cut":
+        wire.sendall(head + content[: len(content) // 2])
+    elif fault.way == "reset":
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
+    elif not _is_over(wire, fault.seconds):
+        wire.sendall(fault.content or b"")
+    return fault.way == "answer"
+
+
+def is_to_be_reset(wire: socket.socket) -> bool:
+    """Whether closing the connection resets it, so that no FIN must precede."""
+    setting = wire.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
+    lingers, seconds = _LINGER.unpack(setting)
+    return bool(lingers) and seconds == 0
+
+
+def _drip(wire: socket.socket, answer: bytes, seconds: float) -> bool:
+    for byte in answer:
+        if _is_over(wire, seconds):
+            return False
+        wire.sendall(bytes([byte]))
+    return True
+
+
+def _is_over(wire: socket.socket, seconds: float) -> bool:
+    """Wait; return early, with True, when the client or the sandbox ends the connection."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(wire, selectors.EVENT_READ)
+        return bool(selector.select(seconds))

@@ -1,0 +1,478 @@
+"""What is tried again, and what not: each kind of failure, met by each operation."""
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any, NamedTuple
+
+import pytest
+import trustme
+
+import stcloud
+from stcloud import RetryPolicy
+from stcloud.sandbox import Fault, Sandbox
+
+Connect = Callable[..., stcloud.TokensApiControllerApi]
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "get_app_tokens1": (789,),
+    "update_app_token": ({"name": "new"}, 789, 789),
+    "delete_app_token1": (789, 789),
+    "create_app_token": ({"name": "new"}, 789),
+    "regenerate_app_token1": (789, 789),
+}
+ALL = set(ARGUMENTS)
+REPEATABLE = {"get_app_tokens1", "update_app_token", "delete_app_token1"}
+
+
+class Row(NamedTuple):
+    """A failure, the exception that it becomes, and who tries again."""
+
+    fault: Fault
+    kind: type[stcloud.ApiException]
+    again: set[str]
+    unknown: bool
+
+
+def rows() -> Iterator[tuple[str, Row]]:
+    yield "429", Row(Fault.status(429), stcloud.TooManyRequestsException, ALL, False)
+    kinds = {400: stcloud.BadRequestException, 401: stcloud.UnauthorizedException}
+    kinds |= {403: stcloud.ForbiddenException, 404: stcloud.NotFoundException}
+    kinds |= {409: stcloud.ConflictException}
+    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422):
+        kind = kinds.get(status, stcloud.ApiException)
+        yield str(status), Row(Fault.status(status), kind, set(), False)
+    for committed in (False, True):
+        when = "after" if committed else "before"
+        for status in (503, 408, 500, 502, 504):
+            kind = stcloud.ServiceException if status >= 500 else stcloud.ApiException
+            fault = Fault.status(status, committed=committed)
+            yield f"{status} {when}", Row(fault, kind, REPEATABLE, True)
+        for way in (Fault.reset, Fault.hang_up, Fault.cut_body, Fault.garbage):
+            fault = way(committed=committed)
+            row = Row(fault, stcloud.ConnectionException, REPEATABLE, True)
+            yield f"{way.__name__} {when}", row
+        fault = Fault.hang(50, committed=committed)
+        yield f"hang {when}", Row(fault, stcloud.TimeoutException, REPEATABLE, True)
+
+
+ROWS = dict(rows())
+CELLS = [(row, operation) for row in ROWS for operation in ARGUMENTS]
+
+
+class Watch:
+    """Tells what happened to the tokens since it was made; there is one at first."""
+
+    def __init__(self, api: stcloud.TokensApiControllerApi) -> None:
+        self._api = api
+        api.create_app_token({"name": "old"}, 789)
+        self._before = self._tokens()
+
+    def _tokens(self) -> dict[int, tuple[str, str]]:
+        answer: Any = self._api.get_app_tokens1(789)
+        return {token.id: (token.name, token.token) for token in answer.data.tokens}
+
+    def done(self, operation: str) -> int:
+        """Return how often an operation was done, and make sure that nothing else was."""
+        before, after = self._before, self._tokens()
+        if operation == "create_app_token":
+            added = after.items() - before.items()
+            assert [name for _, (name, _) in added] == ["new"] * len(added)
+            assert before.items() <= after.items()
+            return len(added)
+        if operation == "delete_app_token1":
+            assert after in (before, {})
+            return len(before) - len(after)
+        expected_name = "old" if operation != "update_app_token" else after[789][0]
+        expected_value = before[789][1] if operation != "regenerate_app_token1" else after[789][1]
+        assert after == {789: (expected_name, expected_value)}
+        return int(after != before)
+
+
+@pytest.fixture
+def watch(connect: Connect) -> Watch:
+    return Watch(connect(retries=0))
+
+
+def call(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:
+    return getattr(api, operation)(*ARGUMENTS[operation], **options)
+
+
+def failure(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:
+    with pytest.raises(stcloud.ApiException) as raised:
+        call(api, operation, **options)
+    return raised.value
+
+
+def patience(fault: Fault) -> float:
+    return 0.25 if fault.seconds else 30
+
+
+@pytest.mark.parametrize(("name", "operation"), CELLS)
+def test_failure_that_lasts(
+    sandbox: Sandbox, connect: Connect, watch: Watch, name: str, operation: str
+) -> None:
+    """Attempts are as many as the table says; exception and database say what became of them."""
+    row = ROWS[name]
+    attempts = 3 if operation in row.again else 1
+    sandbox.fail_next(operation, row.fault, times=attempts)
+    error = failure(connect(read_timeout=patience(row.fault)), operation)
+    assert type(error) is row.kind
+    assert (error.status, error.outcome_unknown) == (row.fault.code or 0, row.unknown)
+    assert (error.attempts, sandbox.pending_faults) == (attempts, 0)
+    assert watch.done(operation) == (row.fault.committed and operation != "get_app_tokens1")
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"), [cell for cell in CELLS if cell[1] in ROWS[cell[0]].again]
+)
+def test_failure_that_passes(
+    sandbox: Sandbox, connect: Connect, watch: Watch, name: str, operation: str
+) -> None:
+    """Where the table has another attempt, two failures are survived, and nothing is done twice."""
+    sandbox.fail_next(operation, ROWS[name].fault, times=2)
+    api = connect(read_timeout=patience(ROWS[name].fault))
+    assert call(api, operation).success is True
+    assert sandbox.pending_faults == 0
+    assert watch.done(operation) == (operation != "get_app_tokens1")
+
+
+def test_lost_answer_of_a_create(sandbox: Sandbox, connect: Connect, watch: Watch) -> None:
+    """The token is there once, and the caller is warned."""
+    sandbox.fail_next("create_app_token", Fault.lost_answer())
+    error = failure(connect(), "create_app_token")
+    assert (error.attempts, error.outcome_unknown) == (1, True)
+    assert watch.done("create_app_token") == 1
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, str]]:
+    """A sandbox over TLS, and the file of its authority."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    with Sandbox(ssl_context=context) as sandbox:
+        yield sandbox, str(file)
+
+
+@pytest.mark.parametrize("operation", ["create_app_token", "get_app_tokens1"])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.fault.way != "answer"])
+def test_failure_that_lasts_over_tls(
+    secure: tuple[Sandbox, str], connect: Connect, name: str, operation: str
+) -> None:
+    """A connection that breaks after the handshake is judged as in plain text."""
+    sandbox, ca_file = secure
+    sandbox.reset()
+    row = ROWS[name]
+    attempts = 3 if operation in row.again else 1
+    sandbox.fail_next(operation, row.fault, times=attempts)
+    settings = {"host": sandbox.url, "api_key": sandbox.api_key, "ssl_ca_cert": ca_file}
+    error = failure(connect(**settings, read_timeout=patience(row.fault)), operation)
+    assert type(error) is row.kind
+    assert (error.attempts, error.outcome_unknown) == (attempts, True)
+    listed = call(connect(**settings), "get_app_tokens1").data.tokens
+    assert len(listed) == (row.fault.committed and operation == "create_app_token")
+    assert sandbox.pending_faults == 0
+
+
+@pytest.mark.parametrize("operation", ["create_app_token", "get_app_tokens1"])
+def test_damaged_tls_leaves_the_outcome_unknown(
+    secure: tuple[Sandbox, str],
+    connect: Connect,
+    operation: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bytes that TLS cannot read come after the request was carried out: it may be done."""
+
+    def damage(wire: socket.socket, *_: object) -> bool:
+        socket.socket.sendall(wire, b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        return False
+
+    sandbox, ca_file = secure
+    monkeypatch.setattr("stcloud.sandbox.server.deliver", damage)
+    api = connect(host=sandbox.url, api_key=sandbox.api_key, ssl_ca_cert=ca_file)
+    error = failure(api, operation)
+    assert (error.attempts, error.outcome_unknown) == (3 if operation in REPEATABLE else 1, True)
+
+
+@contextmanager
+def no_such_name() -> Generator[dict[str, Any], None, None]:
+    yield {"host": "https://nothing.invalid"}
+
+
+@contextmanager
+def nobody_listens() -> Generator[dict[str, Any], None, None]:
+    with socket.socket() as bound:  # so that nobody else takes the port
+        bound.bind(("127.0.0.1", 0))
+        yield {"host": f"http://127.0.0.1:{bound.getsockname()[1]}"}
+
+
+@contextmanager
+def backlog_is_full() -> Generator[dict[str, Any], None, None]:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield {"host": address, "connect_timeout": 0.05}
+
+
+@contextmanager
+def handshake_is_cut(size: int) -> Generator[dict[str, Any], None, None]:
+    """Read so much of the handshake and close, which is a reset if something is unread."""
+    accepted: list[int] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                wire, _ = server.accept()
+                with wire:
+                    accepted.append(len(wire.recv(size)))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield {"host": f"https://127.0.0.1:{server.getsockname()[1]}"}
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert len(accepted) == 3
+
+
+UNSENT = {
+    "name lookup": (no_such_name, stcloud.ConnectionException),
+    "refused": (nobody_listens, stcloud.ConnectionException),
+    "connect time-out": (backlog_is_full, stcloud.TimeoutException),
+    "handshake ended": (lambda: handshake_is_cut(65536), stcloud.ConnectionException),
+    "handshake reset": (lambda: handshake_is_cut(1), stcloud.ConnectionException),
+}
+
+
+@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("name", UNSENT)
+def test_unsent_is_tried_again(connect: Connect, name: str, operation: str) -> None:
+    """What provably did not reach the service is tried three times, whatever it is."""
+    circumstances, kind = UNSENT[name]
+    with circumstances() as settings:
+        error = failure(connect(**settings), operation)
+    assert type(error) is kind
+    assert (error.attempts, error.outcome_unknown, error.status) == (3, False, 0)
+
+
+@contextmanager
+def refusing_for(sandbox: Sandbox, seconds: float) -> Generator[None, None, None]:
+    with ExitStack() as refusal:
+        refusal.enter_context(sandbox.refusing())
+        timer = threading.Timer(seconds, refusal.close)
+        timer.start()
+        yield
+        timer.join()
+
+
+@pytest.mark.parametrize("operation", ARGUMENTS)
+def test_unsent_succeeds_in_the_end(
+    sandbox: Sandbox,
+    connect: Connect,
+    watch: Watch,
+    operation: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A call made while the service restarts is done once, when it is back."""
+    caplog.set_level(logging.DEBUG, "stcloud")
+    api = connect(retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, cost=0))
+    with refusing_for(sandbox, 0.1):
+        assert call(api, operation).success is True
+    assert "attempt 2, " in caplog.text
+    assert watch.done(operation) == (operation != "get_app_tokens1")
+
+
+@pytest.mark.parametrize("operation", ARGUMENTS)
+def test_refused_certificate_is_final(
+    operation: str, connect: Connect, connections: list[object]
+) -> None:
+    """A certificate that is not trusted is not asked for twice, and nothing is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Sandbox(ssl_context=context) as sandbox:
+        sandbox.fail_next(None, Fault.reset())
+        error = failure(connect(host=sandbox.url, api_key=sandbox.api_key), operation)
+        assert (len(connections), sandbox.pending_faults) == (1, 1)
+    assert type(error) is stcloud.ConnectionException
+    assert (error.attempts, error.outcome_unknown) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "least"),
+    [
+        (lambda: "1", 1),
+        (lambda: in_seconds(2), 0.9),  # a date has whole seconds
+        (lambda: in_seconds(-5), 0),
+        (lambda: "-5", 0),
+        (lambda: "soon", 0),
+    ],
+)
+def test_retry_after_is_waited_for(
+    sandbox: Sandbox, connect: Connect, header: Callable[[], str], least: float
+) -> None:
+    """Seconds or a date put off the next attempt; the past and nonsense do not."""
+    sandbox.fail_next(None, Fault.status(429, {"Retry-After": header()}))
+    start = time.monotonic()
+    assert call(connect(), "create_app_token").success is True
+    assert least <= time.monotonic() - start < least + 20
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("1", 1),
+        ("-5", 0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("soon", None),
+        ("", None),
+        ("Sun, 99 Nonsense 2020", None),
+    ],
+)
+def test_retry_after_is_told(
+    sandbox: Sandbox, connect: Connect, header: str, seconds: float | None
+) -> None:
+    """The exception of a call that failed has the seconds that the service asked to wait."""
+    sandbox.fail_next(None, Fault.status(429, {"Retry-After": header}))
+    assert failure(connect(retries=0), "create_app_token").retry_after == seconds
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "settings"),
+    [
+        ("61", {"deadline": 99}),
+        (in_seconds(3600), {"deadline": 9999}),
+        ("9" * 400, {}),
+        ("50", {"deadline": 49}),
+        ("50", {"_request_timeout": 49}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "operation"), [(429, "create_app_token"), (503, "get_app_tokens1")]
+)
+def test_retry_after_may_be_too_long(
+    sandbox: Sandbox, connect: Connect, header: str, settings: Any, status: int, operation: str
+) -> None:
+    """What is more than a minute, or than what remains of the deadline, fails at once."""
+    sandbox.fail_next(operation, Fault.status(status, {"Retry-After": header}))
+    start = time.monotonic()
+    error = failure_within(connect, settings, operation)
+    assert time.monotonic() - start < 25
+    assert (error.attempts, error.status) == (1, status)
+    assert error.retry_after >= 50
+
+
+def failure_within(connect: Connect, limits: dict[str, float], operation: str) -> Any:
+    """Return the failure of a call whose limits are options where they begin with "_"."""
+    settings = {name: limit for name, limit in limits.items() if name[0] != "_"}
+    options = {name: limit for name, limit in limits.items() if name[0] == "_"}
+    return failure(connect(**settings), operation, **options)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.002])  # ends amid the head, amid the body
+@pytest.mark.parametrize("limit", ["deadline", "_request_timeout"])
+def test_drip_ends_with_the_deadline(
+    sandbox: Sandbox, connect: Connect, seconds: float, limit: str
+) -> None:
+    """An answer that never pauses for long is given up all the same; it would take 15 s or more."""
+    for _ in range(3):
+        connect().create_app_token({"name": "x" * 10_000}, 789)
+    sandbox.fail_next(None, Fault.drip(seconds))
+    start = time.monotonic()
+    error = failure_within(connect, {limit: 1}, "get_app_tokens1")
+    assert 0.9 < time.monotonic() - start < 12
+    assert type(error) is stcloud.TimeoutException
+    assert (error.attempts, error.outcome_unknown) == (1, True)
+
+
+def test_deadline_is_over_all_attempts(sandbox: Sandbox, connect: Connect) -> None:
+    """Attempts that each take less than the deadline do not add up to more than it."""
+    sandbox.fail_next(None, Fault.hang(50), times=99)
+    policy = RetryPolicy(attempts=99, backoff=0.001, cost=0)
+    api = connect(deadline=0.8, read_timeout=0.2, retries=policy)
+    error = failure(api, "get_app_tokens1")
+    assert error.attempts == 99 - sandbox.pending_faults
+    assert 2 <= error.attempts <= 4
+
+
+def test_delete_whose_answer_was_lost(
+    sandbox: Sandbox, connect: Connect, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second attempt's 404 means that the first one deleted it; result and log say so."""
+    caplog.set_level(logging.INFO, "stcloud")
+    sandbox.fail_next("delete_app_token1", Fault.lost_answer())
+    result, status, _ = connect().delete_app_token1_with_http_info(789, 789)
+    assert (result.success, status) == (True, 404)
+    assert "earlier attempt" in (result.message or "")
+    (record,) = (record for record in caplog.records if record.name == "stcloud")
+    assert record.levelno == logging.INFO
+    assert "earlier attempt" in record.getMessage()
+    assert watch.done("delete_app_token1") == 1
+
+
+def test_delete_of_what_is_not_there(sandbox: Sandbox, connect: Connect) -> None:
+    """A 404 stays one after attempts that deleted nothing: none, throttled or unsent ones."""
+    with pytest.raises(stcloud.NotFoundException):
+        connect().delete_app_token1(789, 789)
+    sandbox.fail_next(None, Fault.status(429), times=2)
+    with pytest.raises(stcloud.NotFoundException) as raised:
+        connect().delete_app_token1(789, 789)
+    assert (raised.value.attempts, raised.value.outcome_unknown) == (3, False)
+    api = connect(retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, cost=0))
+    with refusing_for(sandbox, 0.1), pytest.raises(stcloud.NotFoundException) as raised:
+        api.delete_app_token1(789, 789)
+    assert raised.value.attempts > 1
+
+
+def test_budget_ends_the_retries_of_a_client(sandbox: Sandbox, connect: Connect) -> None:
+    """A client of a service that always fails soon makes one attempt per call, and no more."""
+    sandbox.fail_next(None, Fault.status(500), times=10_000)
+    api = connect()
+    attempts = [failure(api, "get_app_tokens1").attempts for _ in range(100)]
+    assert attempts[0] == 3
+    assert attempts[50:] == [1] * 50
+    assert sum(attempts) == 10_000 - sandbox.pending_faults
+    assert sum(attempts) - 100 <= RetryPolicy().budget / RetryPolicy().cost
+    sandbox.reset()
+    assert call(api, "get_app_tokens1").success is True
+    assert failure_after_another_client(sandbox, connect) == 3
+
+
+def failure_after_another_client(sandbox: Sandbox, connect: Connect) -> int:
+    sandbox.fail_next(None, Fault.status(500), times=3)
+    return int(failure(connect(), "get_app_tokens1").attempts)
+
+
+@pytest.mark.parametrize("operation", ARGUMENTS)
+def test_idle_connection_that_ended_costs_nothing(
+    sandbox: Sandbox,
+    connect: Connect,
+    watch: Watch,
+    connections: list[object],
+    operation: str,
+) -> None:
+    """The first attempt goes over a new connection if the server closed the old one meanwhile."""
+    api = connect(retries=0)
+    api.get_app_tokens1(789)
+    with sandbox.refusing():
+        pass  # closes them all
+    before = len(connections)
+    assert call(api, operation).success is True
+    assert len(connections) - before == 1
+    assert watch.done(operation) == (operation != "get_app_tokens1")

@@ -74,12 +74,13 @@ class Setting(Generic[Given, Kept]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> Kept: ...
-    def __get__(self, instance: object, owner: type) -> object:
-        return self if instance is None else instance.__dict__[self.name]
+    if TYPE_CHECKING:  # at run time the value is found where __set__ puts it
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> Kept: ...
+        def __get__(self, instance: object, owner: type) -> object: ...
 
     def __set__(self, instance: object, value: Given) -> None:
         instance.__dict__[self.name] = self.check(self.name, value)

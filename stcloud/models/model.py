@@ -94,7 +94,7 @@ class Model(_Extra, metaclass=ModelType):
     """Attribute name -> type name."""
     _codecs: ClassVar[dict[str, Codec]]
     _json_names: ClassVar[frozenset[str]]
-    _slots: ClassVar[tuple[tuple[str, Callable[[object, object], None], Codec], ...]]
+    _slots: ClassVar[tuple[tuple[str, Callable[[object, object], None], Codec, type | None], ...]]
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)
@@ -102,7 +102,7 @@ class Model(_Extra, metaclass=ModelType):
         cls.swagger_types = {name: codec.type_name for name, codec in cls._codecs.items()}
         cls._json_names = frozenset(cls.attribute_map.values())
         cls._slots = tuple(
-            (json_name, getattr(cls, name).__set__, cls._codecs[name])
+            (json_name, getattr(cls, name).__set__, cls._codecs[name], cls._codecs[name].plain)
             for name, json_name in cls.attribute_map.items()
         )
 
@@ -137,9 +137,11 @@ class Model(_Extra, metaclass=ModelType):
         self = cls.__new__(cls)
         json_name = ""
         try:
-            for json_name, set_slot, codec in cls._slots:
+            for json_name, set_slot, codec, plain in cls._slots:
                 item = document.get(json_name)
-                set_slot(self, None if item is None else codec.decode(item))
+                if item is not None and type(item) is not plain:
+                    item = codec.decode(item)
+                set_slot(self, item)
         except Mismatch as error:
             error.within(json_name)
             raise
@@ -160,7 +162,7 @@ class Model(_Extra, metaclass=ModelType):
         """
         if len(cls._slots) < 2 or len(documents) < _MANY:
             return None
-        pick = itemgetter(*(json_name for json_name, _, _ in cls._slots))
+        pick = itemgetter(*(json_name for json_name, *_ in cls._slots))
         try:
             columns = list(zip(*map(pick, documents), strict=True))
         except (KeyError, TypeError):
@@ -168,7 +170,7 @@ class Model(_Extra, metaclass=ModelType):
         if set(map(len, documents)) != {len(columns)}:
             return None
         models = list(map(cls.__new__, repeat(cls, len(documents))))
-        for (_, set_slot, codec), column in zip(cls._slots, columns, strict=True):
+        for (_, set_slot, codec, _), column in zip(cls._slots, columns, strict=True):
             values = codec.column(column)
             if values is None:
                 return None

@@ -61,6 +61,8 @@ class Codec(NamedTuple):
     decode: Callable[[Any], Any]
     encode: Callable[[Any], Any]
     column: Callable[[Column], Column | None] = _no_column
+    plain: type | None = None
+    """JSON values of this very type are right as they are."""
 
 
 def _text(value: object) -> str:
@@ -184,8 +186,8 @@ def _encode_datetime(value: object) -> str:
 
 
 CODECS: dict[object, Codec] = {
-    str: Codec("str", _text, _encode_text, _only(str, NoneType)),
-    bool: Codec("bool", _flag, _flag, _only(bool, NoneType)),
+    str: Codec("str", _text, _encode_text, _only(str, NoneType), str),
+    bool: Codec("bool", _flag, _flag, _only(bool, NoneType), bool),
     int: Codec("int", _int64, _int64, _int64_column),
     datetime: Codec("datetime", _decode_datetime, _encode_datetime, _datetime_column),
     dict: Codec("dict(str, object)", json_object, json_object),

@@ -33,6 +33,7 @@ RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
 
 _CHUNK = 65536
+_PACKED_CHUNK = 8192  # older urllib3 unpacks a chunk whole, into a thousand times as much
 _ONE_ATTEMPT = urllib3.Retry(False)  # raises what happened as it is, follows no redirect
 _FAILURES = (
     failures.HTTPError,
@@ -132,10 +133,11 @@ class RestClient:
         chunks: list[bytes] = []
         size = 0
         try:
+            packed = "Content-Encoding" in response.headers
             length = response.length_remaining
-            if length is not None and length <= most and "Content-Encoding" not in response.headers:
+            if not packed and length is not None and length <= most:
                 return response.read()  # the usual case, and the quickest
-            while size <= most and (chunk := response.read(_CHUNK)):
+            while size <= most and (chunk := response.read(_PACKED_CHUNK if packed else _CHUNK)):
                 chunks.append(chunk)
                 size += len(chunk)
         except _FAILURES as error:

@@ -160,11 +160,6 @@ def test_time_limits_are_finite_by_default() -> None:
     assert (configuration.connect_timeout, configuration.read_timeout) == (5, 30)
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def secure_sandbox(authority: trustme.CA) -> Iterator[Sandbox]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

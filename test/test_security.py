@@ -23,11 +23,6 @@ Api = stcloud.TokensApiControllerApi
 KEY = "0123abcd-made-up-key"
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
     file = tmp_path / "ca.pem"

@@ -192,12 +192,6 @@ def test_sixteen_threads_get_their_own_answers(sandbox: Sandbox) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Who signs the sandbox's certificate."""
-    return trustme.CA()
-
-
 @pytest.fixture
 def secure(authority: trustme.CA) -> Iterator[Sandbox]:
     """A sandbox with TLS."""

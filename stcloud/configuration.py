@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import platform
 import sys
 import warnings
 from collections import UserDict
@@ -318,6 +317,8 @@ class Configuration(Settings):
 
     def to_debug_report(self) -> str:
         """Return what to tell the maintainers about this installation; it has no secret."""
+        import platform  # rarely needed, slow to import
+
         return (
             f"stcloud {__version__}, API {API_VERSION}, host {self.host}\n"
             f"Python {platform.python_version()} on {platform.platform()}"

@@ -1,0 +1,183 @@
+"""What a call and an import cost, counted: guards the design where time cannot be judged."""
+
+import gc
+import json
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import stcloud
+from stcloud.models import TokenDto, TokensResponse
+
+SOURCE = str(Path(stcloud.__file__).parent)
+SANDBOX = str(Path(SOURCE, "sandbox"))
+
+MOST_CALLS = 72
+"""Calls of our functions for a list of 3 tokens; raise it only for what is worth the time."""
+
+WANTED_MODULES = {"copy", "six"}
+"""What `import stcloud` may import besides urllib3's and certifi's needs and its own modules."""
+
+Calls = list[FrameType]
+
+
+def is_ours(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return file.startswith(SOURCE) and not file.startswith(SANDBOX)
+
+
+def callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def calls_of(work: Callable[[], object]) -> Calls:
+    """Return the frames of all Python functions that are called on this thread."""
+    seen: Calls = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            seen.append(frame)
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return seen
+
+
+@pytest.fixture
+def frames(api: stcloud.TokensApiControllerApi, sandbox: Any) -> Calls:
+    """What is called for a list of 3 tokens over a connection that is open already."""
+    for number in range(3):
+        api.create_app_token({"name": f"token {number}"}, sandbox.app_id)
+    api.get_app_tokens1(sandbox.app_id)
+    return calls_of(lambda: api.get_app_tokens1(sandbox.app_id))
+
+
+def test_call_needs_few_functions(frames: Calls) -> None:
+    """A call of the API makes no more calls of our own functions than it did."""
+    names = [frame.f_code.co_name for frame in frames if is_ours(frame)]
+    assert 10 < len(names) <= MOST_CALLS, names
+
+
+def test_call_is_three_functions_deep(frames: Calls) -> None:
+    """Method, send, request: no more frames of ours stand above urllib3."""
+    (urlopen,) = (frame for frame in frames if frame.f_code.co_name == "urlopen")
+    ours = [frame.f_code.co_name for frame in callers(urlopen) if is_ours(frame)]
+    assert len(ours) <= 3, ours
+
+
+def test_call_builds_no_urllib3_pool(frames: Calls) -> None:
+    """A call asks the connection pool itself, and its manager not at all."""
+    names = {Path(frame.f_code.co_filename).name for frame in frames}
+    assert "poolmanager.py" not in names
+    assert "connectionpool.py" in names
+
+
+def test_client_starts_no_thread(api: stcloud.TokensApiControllerApi, sandbox: Any) -> None:
+    """Threads come with `async_req` and not before."""
+    before = threading.active_count()
+    with stcloud.ApiClient(api.api_client.configuration) as client:
+        stcloud.TokensApiControllerApi(client).get_app_tokens1(sandbox.app_id)
+        assert threading.active_count() <= before + 1  # the sandbox has one for each connection
+
+
+def answer(count: int) -> str:
+    """Return an answer with so many tokens that have all fields, no two of them alike."""
+    tokens = [
+        {
+            "createdAt": f"2026-03-01T08:{number % 60:02}:12.{number % 1000:03}Z",
+            "enabled": True,
+            "id": 100_000 + number,
+            "name": f"token {number}",
+            "readable": number % 2 == 0,
+            "token": f"{number:08x}-5f2a-4c11-9d3e-{number:012x}",
+            "writeable": False,
+        }
+        for number in range(count)
+    ]
+    return json.dumps({"data": {"tokens": tokens}, "success": True})
+
+
+def held(make: Callable[[str], object], text: str) -> int:
+    """Return the bytes that a result holds."""
+    make(text)  # what is made once only is not held by the result
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    result = make(text)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result is not None
+    return after - before
+
+
+def models(text: str) -> TokensResponse:
+    return TokensResponse.from_json(json.loads(text))
+
+
+def test_tokens_hold_less_memory_than_dicts() -> None:
+    """10,000 tokens take at most three quarters of the memory of the dicts they are read from."""
+    text = answer(10_000)
+    assert held(models, text) <= 0.75 * held(json.loads, text)
+
+
+def test_memory_grows_with_the_list_only() -> None:
+    """Twice the tokens take twice the memory."""
+    assert held(models, answer(10_000)) <= 2.2 * held(models, answer(5_000))
+
+
+def test_calls_grow_with_the_list_only() -> None:
+    """Ten times the tokens take at most ten times the calls of our functions."""
+
+    def count(size: int) -> int:
+        text = answer(size)
+        return sum(map(is_ours, calls_of(lambda: models(text))))
+
+    assert count(1_000) <= 10 * count(100)
+
+
+def test_token_has_no_dict() -> None:
+    """Models have slots."""
+    assert not hasattr(TokenDto(), "__dict__")
+
+
+def imported(code: str) -> set[str]:
+    """Return the modules that a fresh interpreter has imported after some code."""
+    root = str(Path(SOURCE).parent)
+    program = f"import sys; sys.path.insert(0, {root!r}); {code}; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_brings_few_modules() -> None:
+    """`import stcloud` imports little that `import urllib3, certifi` does not."""
+    more = imported("import stcloud") - imported("import urllib3, certifi")
+    assert {name for name in more if name.split(".")[0] != "stcloud"} <= WANTED_MODULES
+
+
+def test_import_leaves_what_few_need() -> None:
+    """The sandbox, odd dates, threads and a proxy are imported by those who use them."""
+    new = imported("import stcloud; stcloud.ApiClient(stcloud.Configuration())")
+    new -= imported("import urllib3, certifi")
+    rarely_needed = {
+        "dataclasses",
+        "dateutil",
+        "inspect",
+        "multiprocessing.pool",
+        "pprint",
+        "stcloud.sandbox",
+        "urllib.request",
+    }
+    assert new.isdisjoint(rarely_needed)

@@ -21,7 +21,7 @@ def requirements(file_name: str) -> list[str]:
     return [requirement for requirement in stated if requirement]
 
 
-SANDBOX = ["werkzeug>=3", "jsonschema>=4"]
+SANDBOX = ["werkzeug>=3", "jsonschema>=4.18"]
 
 setup(
     name="stcloud",

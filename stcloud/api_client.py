@@ -16,6 +16,7 @@ from stcloud import checks, logs, wire
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
 from stcloud.exceptions import (
     ApiException,
+    ConnectionException,
     TimeoutException,
     UnexpectedResponseException,
     UnsuccessfulResponseException,
@@ -180,6 +181,7 @@ class ApiClient:
         Raises:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
+        self._leave_parent()
         options = request.options
         if options.in_background:
             request = request._replace(options=options._replace(in_background=False))
@@ -214,6 +216,9 @@ class ApiClient:
                 if not course.was_deleted_before(error.status) or options.raw:
                     raise
                 data, status, headers = _deleted_before(request), error.status, error.headers
+            except BaseException:  # Ctrl-C, say: it may have left any connection in any state
+                self.rest_client.renew()
+                raise
             else:
                 report.ended(response.status)
                 status, headers = response.status, response.headers
@@ -225,7 +230,12 @@ class ApiClient:
         succeeded = 200 <= response.status < 300
         if succeeded and request.options.raw:
             return response
-        content = self.rest_client.read(response)
+        try:
+            content = self.rest_client.read(response)
+        except ConnectionException:
+            if succeeded:
+                raise
+            content = b""  # the status tells enough
         report.size = len(content)
         if succeeded:
             return _answer(content, request, response)
@@ -235,8 +245,7 @@ class ApiClient:
     @property
     def pool(self) -> ThreadPool:
         """The threads of ``async_req``, started when they are first needed."""
-        if self._process != os.getpid():  # forked: the threads stayed with the parent
-            self._pool, self._pool_lock, self._process = None, threading.Lock(), os.getpid()
+        self._leave_parent()
         with self._pool_lock:
             if self._pool is None:
                 from multiprocessing.pool import ThreadPool  # rarely needed, slow to import
@@ -250,11 +259,19 @@ class ApiClient:
 
         A later call opens new ones.
         """
+        self._leave_parent()
         with self._pool_lock:
             if self._pool is not None:
                 self._end_pool()
                 self._pool = None
         self.rest_client.close()
+
+    def _leave_parent(self) -> None:
+        """After a fork, give up what has its threads, or a lock taken by them, in the parent."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._pool, self._pool_lock = None, threading.Lock()
+            self._budget = Budget(self.configuration.retries.budget)
 
     def __enter__(self) -> Self:
         return self

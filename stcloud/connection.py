@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import time
+from http.client import HTTPException
 from http.client import HTTPResponse as ClientResponse
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -29,17 +30,22 @@ class Limits(NamedTuple):
 
 
 class Silence(float):
-    """The seconds of silence of one attempt, with the deadline that they must not outlast.
+    """The seconds that a peer may be silent, with the deadline that no read outlasts.
 
-    urllib3 hands it to the connection as the time limit to read with.
+    urllib3 hands it to the connection as the time limit to connect or to read with. ``most``
+    bounds the bytes of an answer on the wire; None is for no bound.
     """
 
     deadline: float
+    most: int | None
 
-    def __new__(cls, limits: Limits, left: float) -> Silence:
+    def __new__(
+        cls, seconds: float, left: float, deadline: float, most: int | None = None
+    ) -> Silence:
         """Clip the silence to what is left."""
-        self = super().__new__(cls, min(limits.read, left))
-        self.deadline = limits.deadline
+        self = super().__new__(cls, min(seconds, left))
+        self.deadline = deadline
+        self.most = most
         return self
 
 
@@ -86,6 +92,12 @@ class Watched(HTTPConnection):
 class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The same, over TLS."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open, and nothing waits in it that nobody asked for."""
+        pending = getattr(self.sock, "pending", None)  # read from the socket, not yet from TLS
+        return super().is_connected and not (pending and pending())
+
 
 class _Timed:
     """What a response reads from in place of a socket."""
@@ -96,7 +108,7 @@ class _Timed:
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         raw = self._sock.makefile("rb", buffering=0)
-        if not isinstance(self._silence, Silence):  # a proxy's answer to CONNECT
+        if not isinstance(self._silence, Silence):  # not set by RestClient
             return io.BufferedReader(raw)
         return io.BufferedReader(_TimedFile(self._sock, raw, self._silence))
 
@@ -108,6 +120,7 @@ class _TimedFile(io.RawIOBase):
         self._sock = sock
         self._raw = raw
         self._silence = silence
+        self._came = 0
 
     def readable(self) -> bool:
         return True
@@ -121,7 +134,11 @@ class _TimedFile(io.RawIOBase):
             raise TimeoutError("the deadline has passed")
         if left < self._silence:  # else the socket has its time limit already
             self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        size = self._raw.readinto(buffer)
+        self._came += size or 0
+        if self._silence.most is not None and self._came > self._silence.most:
+            raise HTTPException(f"more than {self._silence.most} bytes came")
+        return size
 
     def close(self) -> None:
         self._raw.close()

@@ -24,6 +24,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,12 @@ class ApiException(Exception):
             said.append(self.message)
         text = ": ".join(filter(None, (self.reason, "; ".join(filter(None, said)))))
         return _printable(f"({self.status}) {text}".rstrip())
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.status, self.reason))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -200,11 +207,14 @@ def _seconds(retry_after: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for: a number, or the time until a date."""
     if retry_after is None:
         return None
-    with suppress(ValueError):
-        seconds = float(retry_after)
+    with suppress(ValueError):  # of several headers, which come joined, the first
+        seconds = float(retry_after.partition(",")[0])
         return None if math.isnan(seconds) else max(0.0, seconds)
     with suppress(ValueError, TypeError, IndexError, OverflowError):
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        moment = parsedate_to_datetime(retry_after)
+        if moment.tzinfo is None:  # asctime's form, which is UTC in HTTP
+            moment = moment.replace(tzinfo=timezone.utc)
+        return max(0.0, moment.timestamp() - time.time())
     return None
 
 

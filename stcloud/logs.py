@@ -4,6 +4,8 @@ import logging
 import time
 from pathlib import Path
 
+from stcloud.models.values import mask_uuids
+
 logger = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
 
@@ -26,7 +28,7 @@ class Attempt:
             logger.debug(
                 "%s %s: %s after %.3f s, attempt %d, %d bytes",
                 self._method,
-                self._path.partition("?")[0],
+                mask_uuids(self._path.partition("?")[0]),
                 result,
                 time.monotonic() - self._started,
                 self._number,

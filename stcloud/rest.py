@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
@@ -33,7 +35,16 @@ RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
 
 _CHUNK = 65536
-_PACKED_CHUNK = 8192  # older urllib3 unpacks a chunk whole, into a thousand times as much
+_connection_settings = attrgetter(
+    "verify_ssl",
+    "ssl_ca_cert",
+    "cert_file",
+    "key_file",
+    "assert_hostname",
+    "proxy",
+    "trust_env",
+    "connection_pool_maxsize",
+)
 _ONE_ATTEMPT = urllib3.Retry(False)  # raises what happened as it is, follows no redirect
 _FAILURES = (
     failures.HTTPError,
@@ -76,7 +87,7 @@ class RestClient:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._targets: dict[tuple[str, bool], _Target] = {}
+        self._targets: dict[tuple[object, ...], _Target] = {}
         self._process = os.getpid()
 
     def request(
@@ -97,10 +108,10 @@ class RestClient:
             ConnectionException: no answer came; TimeoutException if time ran out.
         """
         host = self._configuration.host
-        left = limits.left()
+        left = max(limits.left(), 0.001)  # a wait may have ended a little late
         try:
             target = self._target(host, raw)
-            return target.pool.urlopen(
+            response = target.pool.urlopen(
                 method,
                 target.prefix + path,
                 body,
@@ -109,7 +120,8 @@ class RestClient:
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
                 timeout=urllib3.Timeout(
-                    connect=min(limits.connect, left), read=Silence(limits, left)
+                    connect=Silence(limits.connect, left, limits.deadline),
+                    read=Silence(limits.read, left, limits.deadline, None if raw else self._most()),
                 ),
                 pool_timeout=left,  # type: ignore[arg-type]  # a queue's time limit, any number
                 preload_content=False,
@@ -119,6 +131,15 @@ class RestClient:
             raise _translated(unsent.cause, host, outcome) from unsent.cause
         except _FAILURES as error:
             raise _translated(error, host, _outcome(error)) from error
+        if response.status < 200:  # but for 100, http.client takes it for the answer
+            _drop(response)
+            reason = f"{response.status} {response.reason}: no final answer"
+            raise ConnectionException(reason=reason, outcome=Outcome.UNKNOWN)
+        return response
+
+    def _most(self) -> int:
+        """Return the bytes that may come over the wire: what frames a body, and headers, too."""
+        return 2 * self._configuration.max_response_bytes + 8 * 1024 * 1024
 
     def read(self, response: RawResponse) -> bytes:
         """Return the body of an answer and give its connection back.
@@ -133,19 +154,17 @@ class RestClient:
         chunks: list[bytes] = []
         size = 0
         try:
-            packed = "Content-Encoding" in response.headers
             length = response.length_remaining
-            if not packed and length is not None and length <= most:
+            if length is not None and length <= most and "Content-Encoding" not in response.headers:
                 return response.read()  # the usual case, and the quickest
-            while size <= most and (chunk := response.read(_PACKED_CHUNK if packed else _CHUNK)):
+            for chunk in _pieces(response):
                 chunks.append(chunk)
                 size += len(chunk)
-        except _FAILURES as error:
+                if size > most:
+                    break
+        except (*_FAILURES, ValueError, zlib.error) as error:  # ValueError: odd sizes of chunks
             _drop(response)
             raise _translated(error, self._configuration.host, _outcome(error)) from error
-        except BaseException:
-            _drop(response)
-            raise
         if size > most:
             _drop(response)
             if 200 <= response.status < 300:
@@ -158,6 +177,10 @@ class RestClient:
                 )
         return b"".join(chunks)[:most]
 
+    def renew(self) -> None:
+        """Use new connections from now on; those of calls under way end with them."""
+        self._targets = {}
+
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
         targets, self._targets = self._targets, {}
@@ -167,22 +190,24 @@ class RestClient:
     def _target(self, host: str, raw: bool) -> _Target:
         if self._process != os.getpid():  # forked: the open sockets are the parent's
             self._targets, self._process = {}, os.getpid()
-        key = host, raw
+        key = host, raw, _connection_settings(self._configuration)
         return self._targets.get(key) or self._targets.setdefault(key, self._new_target(host, raw))
 
     def _new_target(self, host: str, raw: bool) -> _Target:
         secure = host.startswith("https:")
+        proxy = self._proxy(host)
         settings = self._tls_settings() if secure else {}
         settings["maxsize"] = self._configuration.connection_pool_maxsize
         # Wait for a connection, rather than open one and throw it away; but the place of one
         # that a caller keeps would never come back.
         settings["block"] = not raw
-        proxy = self._proxy(host)
         if proxy is None:
             manager = urllib3.PoolManager(**settings)
         else:
             auth = parse_url(proxy).auth
             proxy_headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+            if proxy.startswith("https:"):
+                settings["proxy_ssl_context"] = self._tls_settings()["ssl_context"]
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
         kind = WatchedTls if pool.scheme == "https" else Watched
@@ -230,6 +255,24 @@ def _load(source: str, load: Callable[[], None]) -> None:
         load()
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(f"{source} names no readable PEM file of its kind: {error}") from error
+
+
+def _pieces(response: RawResponse) -> Iterator[bytes]:
+    """Read an answer's body in pieces, unpacked, each of a bounded size."""
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding == "identity":
+        while chunk := response.read(_CHUNK):
+            yield chunk
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise HTTPException(f"the answer's Content-Encoding is {encoding!r}")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)  # finds out which of them it is
+    while chunk := response.read(_CHUNK, decode_content=False):
+        while chunk and not unpacker.eof:
+            yield unpacker.decompress(chunk, _CHUNK)
+            chunk = unpacker.unconsumed_tail
+    if not unpacker.eof:
+        raise HTTPException("the compressed body is cut off")
 
 
 def _drop(response: RawResponse) -> None:

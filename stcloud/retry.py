@@ -7,7 +7,7 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 ``THROTTLED``: 429                                     again           again
 ``UNAVAILABLE``: 503                                   again           no
 ``UNKNOWN``: no answer, or one that tells nothing      again           no
-``UNREADABLE``: a 2xx answer that makes no sense       no              no
+``UNREADABLE``: a 2xx that makes no sense, a 303       no              no
 ``SETTLED``: every other answer, a bad certificate     no              no
 =====================================================  ==============  ==============
 """
@@ -47,6 +47,8 @@ def outcome_of(status: int) -> Outcome:
         return Outcome.THROTTLED
     if status == 503:
         return Outcome.UNAVAILABLE
+    if status == 303:  # done, and the result is elsewhere
+        return Outcome.UNREADABLE
     if status == 408 or (status >= 500 and status not in (501, 505)):
         return Outcome.UNKNOWN
     return Outcome.SETTLED

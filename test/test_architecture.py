@@ -14,7 +14,7 @@ SOURCE = Path(stcloud.__file__).parent
 ROOMS: dict[str, set[str]] = {
     "compat": set(),
     "version": set(),
-    "logs": set(),
+    "logs": {"models.values"},
     "checks": set(),
     "retry": set(),
     "configuration": {"checks", "compat", "logs", "retry", "version"},

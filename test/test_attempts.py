@@ -55,6 +55,8 @@ def rows() -> Iterator[tuple[str, Row]]:
             fault = Fault.status(status, committed=committed)
             yield f"{status} {when}", Row(fault, kind, REPEATABLE, True)
         for way in (Fault.reset, Fault.hang_up, Fault.cut_body, Fault.garbage):
+            if way == Fault.cut_body and not committed:
+                continue  # the cut answer is a 503, whose status counts: see below
             fault = way(committed=committed)
             row = Row(fault, stcloud.ConnectionException, REPEATABLE, True)
             yield f"{way.__name__} {when}", row
@@ -64,6 +66,7 @@ def rows() -> Iterator[tuple[str, Row]]:
 
 ROWS = dict(rows())
 CELLS = [(row, operation) for row in ROWS for operation in ARGUMENTS]
+CELLS.remove(("cut_body after", "delete_app_token1"))  # the second attempt's 404 settles it
 
 
 class Watch:
@@ -255,6 +258,18 @@ UNSENT = {
     "handshake ended": (lambda: handshake_is_cut(65536), stcloud.ConnectionException),
     "handshake reset": (lambda: handshake_is_cut(1), stcloud.ConnectionException),
 }
+
+
+@pytest.mark.parametrize("operation", ARGUMENTS)
+def test_status_counts_though_the_body_is_cut(
+    sandbox: Sandbox, connect: Connect, operation: str
+) -> None:
+    """An error whose text does not come whole is the error of its status."""
+    attempts = 3 if operation in REPEATABLE else 1
+    sandbox.fail_next(operation, Fault.cut_body(committed=False), times=attempts)
+    error = failure(connect(), operation)
+    assert type(error) is stcloud.ServiceException
+    assert (error.status, error.attempts, sandbox.pending_faults) == (503, attempts, 0)
 
 
 @pytest.mark.parametrize("operation", ARGUMENTS)

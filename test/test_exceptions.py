@@ -242,7 +242,11 @@ def test_exceptions_copy_and_pickle(remote: Api, answer: Callable[..., None]) ->
     for error in (refused, lost):
         for copied in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
             assert type(copied) is type(error)
-            assert vars(copied) == vars(error)
+            assert copied == error
+            assert hash(copied) == hash(error)
+            copied.status = 1
+            assert copied != error
+            copied.status = error.status
             assert str(copied) == str(error)
 
 

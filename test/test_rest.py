@@ -1,9 +1,11 @@
+import gzip
 import inspect
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -41,7 +43,8 @@ def server_that_sends(answer: bytes, *, hang: bool = False) -> Iterator[str]:
         connection, _ = listener.accept()
         with connection:
             connection.recv(65536)
-            connection.sendall(answer)
+            with suppress(ConnectionError):  # the client need not read all
+                connection.sendall(answer)
             if hang:
                 done.wait(30)
 
@@ -152,6 +155,55 @@ def test_silent_server_runs_into_the_time_limit(
         error = failure(connected(host, **settings), **options)
     assert type(error) is stcloud.TimeoutException
     assert "too long" in str(error)
+
+
+@pytest.mark.parametrize("status", [102, 103, 199])
+def test_informational_answer_is_not_the_answer(status: int) -> None:
+    """A 1xx but for 100 leaves the outcome unknown, and what follows is no other call's answer."""
+    early = b"HTTP/1.1 %d Early\r\n\r\n" % status
+    with server_that_sends(early + GOOD) as host:
+        error = failure(connected(host))
+    assert (type(error), error.outcome_unknown) == (stcloud.ConnectionException, True)
+    assert f"{status} Early" in str(error)
+
+
+@pytest.mark.parametrize("size", [b"-5", b"-1"])
+def test_negative_chunk_is_refused(size: bytes) -> None:
+    """A size that is none cannot make the client read without end, or raise something else."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
+    with server_that_sends(head + b"x" * 30_000_000) as host:
+        error = failure(connected(host, max_response_bytes=1000))
+    assert type(error) is stcloud.ConnectionException
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "unheard-of"])
+def test_encoding_that_nobody_asked_for_is_refused(encoding: str) -> None:
+    """Only gzip and deflate are unpacked, each once."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: 2\r\n\r\n{{}}"
+    with server_that_sends(head.encode()) as host:
+        assert encoding in str(failure(connected(host)))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes]) -> None:
+    """An answer may come as gzip or deflate; cut off, it is no answer."""
+    name = "gzip" if compress is gzip.compress else "deflate"
+    packed = compress(b'{"success": true}')
+    for content in (packed, packed[:-1]):
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {name}\r\nContent-Length: {len(content)}"
+        with server_that_sends(head.encode() + b"\r\n\r\n" + content) as host:
+            api = connected(host)
+            if content == packed:
+                with closing(api.api_client):
+                    assert api.get_app_tokens1(5).success is True
+            else:
+                assert "cut off" in str(failure(api))
+
+
+def test_deadline_that_has_passed_is_a_time_out(sandbox: Sandbox) -> None:
+    """However short the time, the call ends as a time-out."""
+    error = failure(connected(sandbox.url), _request_timeout=1e-9)
+    assert isinstance(error, stcloud.ConnectionException)
 
 
 def test_time_limits_are_finite_by_default() -> None:

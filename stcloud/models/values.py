@@ -100,13 +100,15 @@ def _only(*kinds: type) -> Callable[[Column], Column | None]:
     return lambda column: column if allowed.issuperset(map(type, column)) else None
 
 
+_INTS, _TEXTS = _only(int), _only(str)
+
+
 def _int64_column(column: Column) -> Column | None:
-    ordinary = frozenset((int,)).issuperset(map(type, column))
-    return column if ordinary and min(column) >= -(2**63) and max(column) < 2**63 else None
+    return column if _INTS(column) and min(column) >= -(2**63) and max(column) < 2**63 else None
 
 
 def _datetime_column(column: Column) -> Column | None:
-    if not frozenset((str,)).issuperset(map(type, column)) or any(map(str.isdigit, column)):
+    if not _TEXTS(column) or any(map(str.isdigit, column)):
         return None
     try:
         moments = list(map(datetime.fromisoformat, column))

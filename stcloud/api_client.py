@@ -184,7 +184,7 @@ class ApiClient:
         self._leave_parent()
         options = request.options
         if options.in_background:
-            request = request._replace(options=options._replace(in_background=False))
+            options.in_background = False  # for the thread that takes the call
             return self.pool.apply_async(self.send, (request,))
         limits = Limits(options.connect, options.read, time.monotonic() + options.deadline)
         course = Course(self.configuration.retries, self._budget, request.method)

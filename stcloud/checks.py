@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
+from string import ascii_letters, digits
 from threading import TIMEOUT_MAX
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from six import ensure_str
-
 T = TypeVar("T")
+
+_NAME = frozenset(ascii_letters + digits + "!#$%&'*+-.^_`|~")  # a token of RFC 9110
 
 
 def wrong_type(name: str, allowed: str, value: object) -> TypeError:
@@ -27,13 +28,19 @@ def header_text(name: str, value: object) -> str:
     """Text or bytes that an HTTP header can carry."""
     if not isinstance(value, (str, bytes)):
         raise wrong_type(name, "str or bytes", value)
-    try:
-        text = ensure_str(value)
-    except UnicodeDecodeError:
-        text = ""
+    text = value if isinstance(value, str) else _decoded(value)
     if text and text.isascii() and text.isprintable() and text == text.strip():
         return text
     raise ValueError(f"{name} must be printable ASCII, without spaces or line breaks at its ends")
+
+
+def _decoded(value: bytes) -> str:
+    from six import ensure_str  # needed only where a secret store gives bytes
+
+    try:
+        return ensure_str(value)
+    except UnicodeDecodeError:
+        return ""
 
 
 def is_visible(value: str) -> bool:
@@ -45,7 +52,7 @@ def header_name(name: str, value: object) -> str:
     """The name of an HTTP header."""
     if not isinstance(value, str):
         raise wrong_type(name, "str", value)
-    if re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", value, re.ASCII):
+    if value and _NAME.issuperset(value):
         return value
     raise ValueError(f"{name} must be a header's name, not {value[:40]!r}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import sys
@@ -254,7 +253,7 @@ class Configuration(Settings):
                     setattr(self, name, setting.default)
                 self._read_environment(given)
             else:
-                self.__dict__.update(vars(copy.copy(self._default)))
+                self.__dict__.update(vars(self._default.__copy__()))
             for name in _SETTINGS:  # in their order: a host overrules the region's
                 if name in given:
                     setattr(self, name, given[name])
@@ -279,14 +278,16 @@ class Configuration(Settings):
     def set_default(cls, default: Configuration | None) -> None:
         """Make each new configuration start as a copy of this one; None ends that."""
         if default is not None:
-            default = copy.copy(checks.instance("default", default, Configuration))
+            default = checks.instance("default", default, Configuration).__copy__()
         cls._default = default
 
     def __copy__(self) -> Self:
         """Return a configuration with dicts of its own."""
         copied = object.__new__(type(self))
         for name, value in vars(self).items():
-            vars(copied)[name] = copy.copy(value) if isinstance(value, HeaderTexts) else value
+            vars(copied)[name] = (
+                HeaderTexts(value.owner, value.data) if isinstance(value, HeaderTexts) else value
+            )
         return copied
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from stcloud.models.model import Model
 
@@ -22,26 +21,45 @@ class Operation:
         self.template = re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), path)
 
 
-class Options(NamedTuple):
+class Options:
     """The options that every call takes, checked; times are in seconds."""
 
-    in_background: bool
-    data_only: bool
-    raw: bool
-    connect: float
-    read: float
-    deadline: float
+    def __init__(
+        self,
+        *,
+        in_background: bool,
+        data_only: bool,
+        raw: bool,
+        connect: float,
+        read: float,
+        deadline: float,
+    ) -> None:
+        self.in_background = in_background
+        self.data_only = data_only
+        self.raw = raw
+        self.connect = connect
+        self.read = read
+        self.deadline = deadline
 
 
-class Request(NamedTuple):
+class Request:
     """A call that passed all checks: what is sent, and what is made of the answer."""
 
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes | None
-    answer: type[Model] | None
-    options: Options
+    def __init__(  # plain data
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        answer: type[Model] | None,
+        options: Options,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.answer = answer
+        self.options = options
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"  # the headers hold the key

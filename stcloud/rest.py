@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -53,7 +53,7 @@ _FAILURES = (
     HTTPException,
     OSError,
 )
-_ALERT = re.compile(r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA)")
+_ALERT = r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA)"
 _NEVER_SENT = (
     failures.LocationValueError,
     failures.HTTPWarning,
@@ -75,11 +75,12 @@ _WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
 )
 
 
-class _Target(NamedTuple):
+class _Target:
     """The pool that leads to a host, and what precedes each path that is sent through it."""
 
-    pool: urllib3.HTTPConnectionPool
-    prefix: str
+    def __init__(self, pool: urllib3.HTTPConnectionPool, prefix: str) -> None:
+        self.pool = pool
+        self.prefix = prefix
 
 
 class RestClient:
@@ -292,7 +293,7 @@ def _outcome(error: Exception) -> Outcome:
     if isinstance(error, failures.EmptyPoolError):
         return Outcome.NOT_SENT
     # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
-    refused = isinstance(error, failures.SSLError) and _ALERT.search(str(error)) is not None
+    refused = isinstance(error, failures.SSLError) and re.search(_ALERT, str(error)) is not None
     settled = refused or isinstance(error, _NEVER_SENT)
     return Outcome.SETTLED if settled else Outcome.UNKNOWN
 

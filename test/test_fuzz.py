@@ -4,20 +4,23 @@
 """
 
 import contextlib
+import http.client
 import io
+import itertools
 import json
 import os
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import urllib3
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import stcloud
+from stcloud.connection import Answer
 from stcloud.rest import RestClient
 
 HTTP_DATE = (
@@ -205,3 +208,116 @@ def test_any_bytes_on_the_wire_are_read_or_refused(
     configuration = stcloud.Configuration(host=speaker.url, api_key="made-up", retries=0)
     with stcloud.ApiClient(configuration) as client:
         check(stcloud.TokensApiControllerApi(client), "get_app_tokens1")
+
+
+# The head of an answer, which the SDK reads itself where it is ordinary.
+
+AFTER = b'{"success": true}'
+
+STATUS_LINES = [
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.1 204 No Content",
+    b"HTTP/1.1 304 Not Modified",
+    b"HTTP/1.1 404 Not Found ",
+    b"HTTP/1.1 503 ",
+    b"HTTP/1.1 100 Continue",
+    b"HTTP/1.1 999 OK",
+    b"HTTP/1.0 200 OK",
+    b"HTTP/1.1  200 OK",
+    b"HTTP/2 200 OK",
+    b"ICY 200 OK",
+    "HTTP/1.1 200 Zażółć".encode(),
+]
+LINES = [
+    b"Content-Length: 17",
+    b"content-length:17",
+    b"Content-Length:\t5 ",
+    b"Content-Length: -1",
+    b"Content-Length: 17, 17",
+    b"Content-Length: " + b"9" * 5000,
+    b"Content-Length : 17",
+    b" Content-Length: 17",
+    b"X-Content-Length: 3",
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: Chunked",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Connection: close",
+    b"connection: Keep-Alive, Close",
+    b"Connection:",
+    b"Content-Type: application/json; charset=utf-8",
+    b"Content-Type: multipart/mixed; boundary=x",
+    b"Content-Encoding: gzip",
+    b"X-Folded: one\r\n two",
+    b"X-Bare: one\rContent-Length: 2",
+    b"X-Feed: one\nContent-Length: 2",
+    b"X-Tab: \tone\ttwo\t",
+    b"X-Latin: caf\xe9",
+    b"X-Control: \x0bone\x1ctwo\x85",
+    b"X-Word: =?utf-8?q?one?=",
+    b"From nobody",
+    b"no colon",
+    b": no name",
+    b"",
+    *[b"X-Many-%d: x" % number for number in range(3)],
+]
+HEADS = st.builds(
+    lambda status, lines: b"\r\n".join([status, *lines, b"", b""]),
+    st.sampled_from(STATUS_LINES) | st.binary(max_size=20),
+    st.lists(st.sampled_from(LINES) | st.binary(max_size=20), max_size=6),
+)
+MANY = b"".join(b"X-%d: x\r\n" % number for number in range(98))
+
+
+class Wire:
+    """Has the bytes that a server sent, as a socket has them."""
+
+    def __init__(self, sent: bytes) -> None:
+        self._sent = sent
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(cast("Any", io.BytesIO(self._sent)))
+
+
+def read(kind: type[http.client.HTTPResponse], sent: bytes, method: str) -> Any:
+    """Return all that is known after the head, and what remains to be read; or the error."""
+    response = kind(cast("Any", Wire(sent)), method=method)
+    try:
+        response.begin()
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        return type(error), str(error)
+    known: Any = response
+    rest = known.fp.read()
+    fields = (known.version, known.status, known.code, known.reason, known.msg.items())
+    return *fields, known.chunked, known.chunk_left, known.length, known.will_close, rest
+
+
+def assert_read_alike(head: bytes, method: str = "GET") -> None:
+    """Status, headers, framing and the first byte of the body are the same, or the error is."""
+    sent = head + AFTER
+    assert read(Answer, sent, method) == read(http.client.HTTPResponse, sent, method)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("status", STATUS_LINES)
+def test_head_is_read_as_http_client_reads_it(status: bytes, method: str) -> None:
+    """Every two lines together, usual and odd ones."""
+    for lines in itertools.product(LINES, LINES):
+        assert_read_alike(b"\r\n".join([status, *lines, b"", b""]), method)
+
+
+@fuzz
+@given(HEADS)
+@example(b"HTTP/1.1 200 OK\r\n" + MANY + b"Content-Length: 17\r\n\r\n")
+@example(b"HTTP/1.1 200 OK\r\n" + MANY + b"X: x\r\nContent-Length: 17\r\n\r\n")
+@example(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\nContent-Length: 17\r\n\r\n")
+def test_any_head_is_read_as_http_client_reads_it(head: bytes) -> None:
+    """The same for any bytes."""
+    assert_read_alike(head)
+
+
+@pytest.mark.parametrize("line", [b"Content-Length: 17", b"transfer-encoding: Chunked"])
+def test_ordinary_head_needs_no_email_parser(monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
+    """What servers usually send is read without it, or the time saved would be lost unseen."""
+    monkeypatch.delattr(http.client, "parse_headers")
+    sent = b"HTTP/1.1 200 OK\r\nDate: today\r\nConnection: keep-alive\r\n" + line + b"\r\n\r\n"
+    assert read(Answer, sent + AFTER, "GET")[1] == 200

@@ -1,5 +1,7 @@
 """The base of every model: a field is stated once, and all else is drawn from that statement."""
 
+from __future__ import annotations
+
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -9,11 +11,9 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
-    NamedTuple,
     TypeGuard,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 from stcloud.compat import dataclass_transform
@@ -38,10 +38,11 @@ _MANY = 16  # from about here on, a list is read faster by columns
 _run = deque[None](maxlen=0).extend  # runs an iterator to its end, without Python code
 
 
-class Field(NamedTuple):
+class Field:
     """What a field's line says beyond name and type."""
 
-    json_name: str | None
+    def __init__(self, json_name: str) -> None:
+        self.json_name = json_name
 
 
 def field(*, default: None, json_name: str) -> Any:  # noqa: ARG001  # for type checkers
@@ -56,10 +57,10 @@ class ModelType(type):
     Type checkers read the same lines as a dataclass's, so constructors are typed too.
     """
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "ModelType":
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelType:
         """Make the class, its fields turned into slots."""
         own = {
-            key: value.json_name if value else key
+            key: value.json_name if isinstance(value, Field) else key
             for key, value in namespace.items()
             if isinstance(value, Field) or (value is None and not key.startswith("_"))
         }
@@ -97,8 +98,9 @@ class Model(_Extra, metaclass=ModelType):
     _slots: ClassVar[tuple[tuple[str, Callable[[object, object], None], Codec, type | None], ...]]
 
     def __init_subclass__(cls) -> None:
-        hints = get_type_hints(cls)
-        cls._codecs = {name: _codec(hints[name]) for name in cls.attribute_map}
+        names = cls.attribute_map
+        own = {name: _codec(kind) for name, kind in cls.__annotations__.items() if name in names}
+        cls._codecs = getattr(cls, "_codecs", {}) | own
         cls.swagger_types = {name: codec.type_name for name, codec in cls._codecs.items()}
         cls._json_names = frozenset(cls.attribute_map.values())
         cls._slots = tuple(
@@ -131,7 +133,7 @@ class Model(_Extra, metaclass=ModelType):
         return self._additional
 
     @classmethod
-    def from_json(cls, value: object) -> "Self":
+    def from_json(cls, value: object) -> Self:
         """Make a model of a JSON object; a ``Mismatch`` names the field that is not its type."""
         document = json_object(value)
         self = cls.__new__(cls)
@@ -154,7 +156,7 @@ class Model(_Extra, metaclass=ModelType):
         return self
 
     @classmethod
-    def from_columns(cls, documents: Column) -> "list[Self] | None":
+    def from_columns(cls, documents: Column) -> list[Self] | None:
         """Make models of many JSON objects, field by field rather than object by object.
 
         Return None if one of them is not ordinary, that is, has not just all fields of the model
@@ -162,24 +164,22 @@ class Model(_Extra, metaclass=ModelType):
         """
         if len(cls._slots) < 2 or len(documents) < _MANY:
             return None
-        pick = itemgetter(*(json_name for json_name, *_ in cls._slots))
-        try:
-            columns = list(zip(*map(pick, documents), strict=True))
-        except (KeyError, TypeError):
-            return None
-        if set(map(len, documents)) != {len(columns)}:
-            return None
         models = list(map(cls.__new__, repeat(cls, len(documents))))
-        for (_, set_slot, codec, _), column in zip(cls._slots, columns, strict=True):
-            values = codec.column(column)
-            if values is None:
+        try:
+            if set(map(len, documents)) != {len(cls._slots)}:
                 return None
-            _run(map(set_slot, models, values))
+            for json_name, set_slot, codec, _ in cls._slots:
+                values = codec.column(list(map(itemgetter(json_name), documents)))
+                if values is None:
+                    return None
+                _run(map(set_slot, models, values))
+        except (KeyError, TypeError):  # no object, or not with these fields
+            return None
         _run(map(vars(_Extra)["_additional"].__set__, models, repeat(None)))
         return models
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Self":
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Make a model of a mapping from attribute names or JSON names.
 
         Raises:

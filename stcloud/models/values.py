@@ -9,12 +9,12 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from operator import attrgetter
 from types import NoneType
-from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECRET_NAMES = frozenset({"token"})
 _tzinfo = attrgetter("tzinfo")
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_UUID = r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
 
 
 class Mismatch(ValueError):
@@ -50,19 +50,27 @@ def _no_column(_: Column) -> Column | None:
     return None
 
 
-class Codec(NamedTuple):
+class Codec:
     """How values of one type are read from JSON and written to it; all check.
 
     ``column`` reads many values at once, at the speed of C, or returns None if one of them is
-    not of the ordinary kind, so that each has to be looked at.
+    not of the ordinary kind, so that each has to be looked at. JSON values of the very type
+    ``plain`` are right as they are.
     """
 
-    type_name: str
-    decode: Callable[[Any], Any]
-    encode: Callable[[Any], Any]
-    column: Callable[[Column], Column | None] = _no_column
-    plain: type | None = None
-    """JSON values of this very type are right as they are."""
+    def __init__(
+        self,
+        type_name: str,
+        decode: Callable[[Any], Any],
+        encode: Callable[[Any], Any],
+        column: Callable[[Column], Column | None] = _no_column,
+        plain: type | None = None,
+    ) -> None:
+        self.type_name = type_name
+        self.decode = decode
+        self.encode = encode
+        self.column = column
+        self.plain = plain
 
 
 def _text(value: object) -> str:
@@ -108,13 +116,13 @@ def _int64_column(column: Column) -> Column | None:
 
 
 def _datetime_column(column: Column) -> Column | None:
-    if not _TEXTS(column) or any(map(str.isdigit, column)):
+    if not _TEXTS(column):
         return None
     try:
         moments = list(map(datetime.fromisoformat, column))
     except ValueError:
         return None
-    return moments if None not in set(map(_tzinfo, moments)) else None
+    return moments if all(map(_tzinfo, moments)) else None  # digits alone, too, have none
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -228,7 +236,7 @@ def mask(secret: str) -> str:
 
 def mask_uuids(text: str) -> str:
     """Return a text as it may be shown: what looks like a key or a token is masked."""
-    return _UUID.sub(lambda found: mask(found[0]), text)
+    return re.sub(_UUID, lambda found: mask(found[0]), text)
 
 
 def masked(value: Any, name: object = None) -> Any:

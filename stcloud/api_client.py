@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _JSON = "application/json"
-_OPTIONS = ("_preload_content", "_request_timeout", "_return_http_data_only", "async_req")
+_OPTIONS = dict.fromkeys(
+    ("_preload_content", "_request_timeout", "_return_http_data_only", "async_req")
+)
 
 
 class ApiClient:
@@ -288,7 +290,7 @@ class ApiClient:
         return wire.plain(obj)
 
     def _options(self, function: str, given: Mapping[str, Any], *, data_only: bool) -> Options:
-        for name in given.keys() - set(_OPTIONS):
+        for name in given.keys() - _OPTIONS.keys():
             raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
         settings, timeout = self.configuration, given.get("_request_timeout")
         connect, read, deadline = settings.connect_timeout, settings.read_timeout, settings.deadline

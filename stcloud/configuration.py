@@ -299,8 +299,8 @@ class Configuration(Settings):
         """Return the header's value that carries this key, None if there is no key."""
         if self.refresh_api_key_hook is not None:
             self.refresh_api_key_hook(self)
-        key = self.api_key.get(identifier)
-        prefix = self.api_key_prefix.get(identifier)
+        key = self.api_key.data.get(identifier)
+        prefix = self.api_key_prefix.data.get(identifier)
         if not key or not prefix or key.lower().startswith(f"{prefix.lower()} "):
             return key or None
         return f"{prefix} {key}"

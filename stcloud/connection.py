@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-# Compiled when they are first used, by `re`
-_HEAD = rb"HTTP/1\.1 ([2-5]\d\d) ([!-~][ -~]*[!-~])\r\n((?:[\w-]+:[\t -~]*\r\n){1,99})\r\n"
-_FRAMING = rb"(?im)^(connection|content-length|transfer-encoding):[\t ]*([^\r]*)"
+_HEAD = re.compile(
+    rb"HTTP/1\.1 ([2-5]\d\d) ([!-~][ -~]*[!-~])\r\n((?:[\w-]+:[\t -~]*\r\n){1,99})\r\n"
+)
+_FRAMING = re.compile(rb"(?im)^(connection|content-length|transfer-encoding):[\t ]*([^\r]*)")
 
 
 class Limits:
@@ -37,21 +38,19 @@ class Limits:
 
 
 class Silence(float):
-    """The seconds that a peer may be silent, with the deadline that no read outlasts.
+    """The seconds that a peer may be silent, with the limits that it comes from.
 
-    urllib3 hands it to the connection as the time limit to connect or to read with. ``most``
-    bounds the bytes of an answer on the wire; None is for no bound.
+    urllib3 hands it to the connection as the one time limit of a request. ``most`` bounds the
+    bytes of an answer on the wire; None is for no bound.
     """
 
-    deadline: float
+    limits: Limits
     most: int | None
 
-    def __new__(
-        cls, seconds: float, left: float, deadline: float, most: int | None = None
-    ) -> Silence:
-        """Clip the silence to what is left."""
-        self = super().__new__(cls, min(seconds, left))
-        self.deadline = deadline
+    def __new__(cls, limits: Limits, most: int | None = None) -> Silence:
+        """Clip the silence to what is left; a wait may have ended a little late."""
+        self = super().__new__(cls, min(limits.read, max(limits.left(), 0.001)))
+        self.limits = limits
         self.most = most
         return self
 
@@ -71,6 +70,9 @@ class Watched(HTTPConnection):
 
     def connect(self) -> None:
         """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
+        if isinstance(self.timeout, Silence):
+            limits = self.timeout.limits
+            self.timeout = Silence(Limits(limits.connect, limits.connect, limits.deadline))
         try:
             super().connect()
         except Exception as error:
@@ -121,7 +123,7 @@ class Answer(ClientResponse):
         """Read status line and headers."""
         file = self.fp
         usual = self._is_plain and self.headers is None  # pyright: ignore[reportUnnecessaryComparison]
-        head = re.match(_HEAD, file.peek()) if usual else None
+        head = _HEAD.match(file.peek()) if usual else None
         if head is not None and self._take(int(head[1]), head[2], head[3]):
             file.read(head.end())
         else:
@@ -129,7 +131,7 @@ class Answer(ClientResponse):
 
     def _take(self, status: int, reason: bytes, lines: bytes) -> bool:
         """Set what http.client would; return False, with nothing set, for it to do so."""
-        found: list[tuple[bytes, bytes]] = re.findall(_FRAMING, lines)
+        found: list[tuple[bytes, bytes]] = _FRAMING.findall(lines)
         framing = {name.lower(): value.lower() for name, value in found}
         length, encoding = framing.get(b"content-length"), framing.get(b"transfer-encoding")
         is_length = length is not None and length.isdigit() and len(length) < 19 and not encoding
@@ -178,14 +180,14 @@ class _TimedFile(io.RawIOBase):
     def fileno(self) -> int:
         return self._raw.fileno()
 
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
-        left = self._silence.deadline - time.monotonic()
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        left = self._silence.limits.left()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         if left < self._silence:  # else the socket has its time limit already
             self._sock.settimeout(left)
-        size = self._raw.readinto(buffer)
-        self._came += size or 0
+        size = self._sock.recv_into(buffer)
+        self._came += size
         if self._silence.most is not None and self._came > self._silence.most:
             raise HTTPException(f"more than {self._silence.most} bytes came")
         return size

@@ -109,7 +109,6 @@ class RestClient:
             ConnectionException: no answer came; TimeoutException if time ran out.
         """
         host = self._configuration.host
-        left = max(limits.left(), 0.001)  # a wait may have ended a little late
         try:
             target = self._target(host, raw)
             response = target.pool.urlopen(
@@ -120,11 +119,8 @@ class RestClient:
                 retries=_ONE_ATTEMPT,
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
-                timeout=urllib3.Timeout(
-                    connect=Silence(limits.connect, left, limits.deadline),
-                    read=Silence(limits.read, left, limits.deadline, None if raw else self._most()),
-                ),
-                pool_timeout=left,  # type: ignore[arg-type]  # a queue's time limit, any number
+                timeout=Silence(limits, None if raw else self._most()),
+                pool_timeout=max(limits.left(), 0.001),  # type: ignore[arg-type]  # a queue's time limit, any number
                 preload_content=False,
             )
         except Unsent as unsent:

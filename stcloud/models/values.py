@@ -137,8 +137,8 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
 
 def json_object(value: object) -> dict[str, Any]:
     """Return the value if it is a JSON object."""
-    if is_object(value):
-        return value
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
     raise expected("an object", value)
 
 
@@ -157,25 +157,21 @@ def _decode_datetime(value: object) -> datetime:
     """Read RFC 3339 text in its variants, or epoch milliseconds; no offset means UTC."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise expected("a date", value)
+    if isinstance(value, str) and value.isdigit():  # more likely a number of something
+        raise Mismatch("unreadable date")
     try:
         if not isinstance(value, str):
             return _EPOCH + timedelta(milliseconds=value)
-        moment = _parse_iso(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = _isoparse()(value)
         if moment.tzinfo is timezone.utc:
             return moment
         offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
         raise Mismatch("unreadable date") from error
     return moment.replace(tzinfo=timezone(offset) if offset else timezone.utc)
-
-
-def _parse_iso(value: str) -> datetime:
-    if value.isdigit():  # more likely a number of something than a date without dashes
-        raise ValueError("digits alone")
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        return _isoparse()(value)
 
 
 @cache

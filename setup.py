@@ -42,6 +42,9 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["stcloud", "stcloud.*"]),  # with py.typed and stubs
+    # Outside the package, so that pytest finds the fixtures without importing the client.
+    py_modules=["pytest_stcloud"],
+    entry_points={"pytest11": ["pytest_stcloud = pytest_stcloud"]},
     install_requires=requirements("requirements.txt"),
     extras_require={
         "sandbox": SANDBOX,

@@ -8,6 +8,8 @@
     with stcloud.ApiClient(configuration) as client:
         api = stcloud.TokensApiControllerApi(client)
         print(api.get_app_tokens1(app_id=789))
+
+For pytest, which else rewrites what comes with a plugin: PYTEST_DONT_REWRITE
 """
 
 from stcloud.api import TokensApiControllerApi
@@ -39,9 +41,17 @@ from stcloud.models import (
     UpdateTokenDto,
 )
 from stcloud.retry import RetryPolicy
+from stcloud.token_manager import TokenManager
+from stcloud.token_names import (
+    AmbiguousTokenException,
+    MissingTokenException,
+    TokenDriftException,
+    TokenManagerException,
+)
 from stcloud.version import __version__
 
 __all__ = [
+    "AmbiguousTokenException",
     "ApiClient",
     "ApiException",
     "BadRequestException",
@@ -53,11 +63,15 @@ __all__ = [
     "ForbiddenException",
     "GenericMapBasedApiResponse",
     "InsecureTransportWarning",
+    "MissingTokenException",
     "NotFoundException",
     "RetryPolicy",
     "ServiceException",
     "TimeoutException",
+    "TokenDriftException",
     "TokenDto",
+    "TokenManager",
+    "TokenManagerException",
     "TokenResponse",
     "TokenResponseEntry",
     "TokensApiControllerApi",

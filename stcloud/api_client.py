@@ -24,7 +24,7 @@ from stcloud.exceptions import (
 )
 from stcloud.models.model import Model, is_model
 from stcloud.models.values import is_object
-from stcloud.operation import Operation, Options, Request
+from stcloud.operation import HttpInfo, Operation, Options, Request
 from stcloud.rest import Limits, RawResponse, RestClient
 from stcloud.retry import Budget, Course, Outcome
 from stcloud.version import __version__
@@ -60,20 +60,36 @@ class ApiClient:
         header_value: str | None = None,
         cookie: str | None = None,
     ) -> None:
-        given = Configuration() if configuration is None else configuration
-        settings = checks.instance("configuration", given, Configuration)
-        self.configuration = settings
-        self.rest_client = RestClient(settings)
-        self.default_headers = HeaderTexts("default_headers", {"Accept": _JSON})
+        self.configuration = settings = Configuration() if configuration is None else configuration
+        self.default_headers = {"Accept": _JSON}
         self.user_agent = f"stcloud/{__version__} python/{'.'.join(map(str, sys.version_info[:3]))}"
         if header_name is not None:
             self.set_default_header(header_name, header_value)
         self.cookie = cookie
-        self._budget = Budget(settings.retries.budget)
         self._pool: ThreadPool | None = None
         self._pool_lock = threading.Lock()
         self._process = os.getpid()
         logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
+
+    @property
+    def configuration(self) -> Configuration:
+        """The settings; with others, later calls go over connections of their own."""
+        return self._configuration
+
+    @configuration.setter
+    def configuration(self, settings: Configuration) -> None:
+        self._configuration = checks.instance("configuration", settings, Configuration)
+        self.rest_client = RestClient(settings)
+        self._budget = Budget(settings.retries.budget)
+
+    @property
+    def default_headers(self) -> HeaderTexts:
+        """The headers that are sent with every request."""
+        return self._default_headers
+
+    @default_headers.setter
+    def default_headers(self, headers: Mapping[str, str]) -> None:
+        self._default_headers = HeaderTexts("default_headers", headers)
 
     @property
     def user_agent(self) -> str:
@@ -150,7 +166,9 @@ class ApiClient:
             self._authorize(headers)
         checked = self._options("call_api", options, data_only=False)
         content = self._content(headers, None if body is None else wire.plain(body))
-        return self.send(Request(method.upper(), path, headers, content, response_type, checked))
+        verb = method.upper()
+        name = f"{verb} {resource_path}"
+        return self.send(Request(name, {}, verb, path, headers, content, response_type, checked))
 
     def request(
         self,
@@ -167,15 +185,16 @@ class ApiClient:
             ValueError: an argument is not allowed, or there is no API key.
             TypeError: an argument or a field of the body has the wrong type; an unknown option.
         """
-        ids = dict(arguments)
-        data = operation.body and wire.body(operation.body, ids.pop("body"))
-        ids = {name: checks.identifier(name, value) for name, value in ids.items()}
+        given = dict(arguments)
+        data = operation.body and wire.body(operation.body, given.pop("body"))
+        ids = {name: checks.identifier(name, value) for name, value in given.items()}
         checked = self._options(function, options, data_only=data_only)
         headers = self._headers({})
         self._authorize(headers)
         content = self._content(headers, data)
         path = operation.template.format_map(ids)
-        return Request(operation.method, path, headers, content, operation.answer, checked)
+        name, method, answer = operation.name, operation.method, operation.answer
+        return Request(name, ids, method, path, headers, content, answer, checked)
 
     def send(self, request: Request) -> Any:
         """Make a call, here or on another thread, and return what its options ask for.
@@ -187,45 +206,57 @@ class ApiClient:
         options = request.options
         if options.in_background:
             options.in_background = False  # for the thread that takes the call
-            return self.pool.apply_async(self.send, (request,))
+            from contextvars import copy_context  # so that a trace goes on there
+
+            return self.pool.apply_async(copy_context().run, (self.send, request))
         limits = Limits(options.connect, options.read, time.monotonic() + options.deadline)
         course = Course(self.configuration.retries, self._budget, request.method)
-        while True:
-            report = logs.Attempt(request.method, request.path, course.attempts)
-            try:
-                response = self.rest_client.request(
-                    request.method,
-                    request.path,
-                    request.headers,
-                    request.body,
-                    limits,
-                    raw=options.raw,
-                )
-                data = self._data(request, response, report)
-            except ApiException as error:
-                _forget_key(error, request)
-                report.ended(error.status or error)
-                wait = course.wait_after(
-                    error.outcome,
-                    timed_out=isinstance(error, TimeoutException),
-                    retry_after=error.retry_after,
-                    left=limits.left(),
-                )
-                error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
-                if wait is not None:
-                    time.sleep(wait)
-                    continue
-                if not course.was_deleted_before(error.status) or options.raw:
+        with logs.Call(request.operation, request.ids) as call:
+            while True:
+                call.attempts = course.attempts
+                report = logs.Attempt(request.method, request.path, course.attempts)
+                try:
+                    response = self.rest_client.request(
+                        request.method,
+                        request.path,
+                        request.headers,
+                        request.body,
+                        limits,
+                        raw=options.raw,
+                    )
+                    data = self._data(request, response, report)
+                except ApiException as error:
+                    _forget_key(error, request)
+                    report.ended(error.status or error)
+                    wait = course.wait_after(
+                        error.outcome,
+                        timed_out=isinstance(error, TimeoutException),
+                        retry_after=error.retry_after,
+                        left=limits.left(),
+                    )
+                    error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
+                    if wait is not None:
+                        time.sleep(wait)
+                        continue
+                    call.status, headers = error.status, error.headers
+                    if not course.was_deleted_before(error.status) or options.raw:
+                        raise
+                    call.note = "deleted by an earlier attempt, whose answer was lost"
+                    data = request.answer and request.answer.from_json(
+                        {"message": call.note, "success": True}
+                    )
+                except BaseException:  # Ctrl-C, say: it may have left any connection in any state
+                    self.rest_client.renew()
                     raise
-                data, status, headers = _deleted_before(request), error.status, error.headers
-            except BaseException:  # Ctrl-C, say: it may have left any connection in any state
-                self.rest_client.renew()
-                raise
-            else:
-                report.ended(response.status)
-                status, headers = response.status, response.headers
-            course.succeeded()
-            return data if options.data_only else (data, status, headers)
+                else:
+                    report.ended(response.status)
+                    call.status, headers = response.status, response.headers
+                course.succeeded()
+                if options.data_only:
+                    return data
+                info = HttpInfo[Any]((data, call.status, headers or {}))
+                info.attempts = call.attempts
+                return info
 
     def _data(self, request: Request, response: RawResponse, report: logs.Attempt) -> Any:
         """Return what an answer holds; raise what its status or its body tells instead."""
@@ -297,7 +328,7 @@ class ApiClient:
         if timeout is not None:
             limit = checks.time_limits("_request_timeout", timeout)
             if isinstance(limit, tuple):
-                connect, read = limit
+                connect, read = limit[0] or connect, limit[1] or read
             else:
                 read = deadline = limit
         return Options(
@@ -356,12 +387,6 @@ def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
     raise UnsuccessfulResponseException.of_answer(
         response.status, response.reason, content.decode(errors="replace"), response.headers
     )
-
-
-def _deleted_before(request: Request) -> Any:
-    message = "deleted by an earlier attempt, whose answer was lost"
-    logs.logger.info("%s %s: %s", request.method, request.path, message)
-    return request.answer and request.answer.from_json({"message": message, "success": True})
 
 
 def _forget_key(error: ApiException, request: Request) -> None:

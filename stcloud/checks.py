@@ -212,11 +212,12 @@ def identifier(name: str, value: object) -> int:
     raise ValueError(f"{name} must be {allowed}")
 
 
-def time_limits(name: str, value: object) -> float | tuple[float, float]:
-    """Seconds for a whole call, or a pair: seconds to connect, and of silence."""
+def time_limits(name: str, value: object) -> float | tuple[float | None, float | None]:
+    """Seconds for a whole call, or a pair: to connect, and of silence; None as configured."""
     if not isinstance(value, (tuple, list)):
         return seconds(name, value)
     pair = cast("tuple[object, ...]", value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be a number or a pair (connect, read), in seconds")
-    return seconds(name, pair[0]), seconds(name, pair[1])
+    limit = optional(seconds)
+    return limit(name, pair[0]), limit(name, pair[1])

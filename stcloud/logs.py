@@ -1,13 +1,75 @@
 """The package's one logger; no other logger, level or handler is ever touched."""
 
+from __future__ import annotations
+
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stcloud.models.values import mask_uuids
 
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
 logger = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
+
+
+class Call:
+    """Tells of one call when it ends, in one line; its fields are listed in docs/logging.md.
+
+    Attributes:
+        attempts: how many attempts were begun.
+        status: the HTTP status of the answer that ended the call, 0 if none did.
+        note: what else there is to say.
+    """
+
+    __slots__ = ("_ids", "_operation", "_started", "attempts", "note", "status")
+
+    def __init__(self, operation: str, ids: Mapping[str, int]) -> None:
+        self._operation = operation
+        self._ids = ids
+        self._started = time.monotonic()
+        self.attempts = 0
+        self.status = 0
+        self.note = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        operation = mask_uuids(self._operation)
+        seconds = time.monotonic() - self._started
+        failure = kind and kind.__name__
+        logger.info(
+            "%s%s: %s after %.3f s, attempts: %d%s",
+            operation,
+            "".join(f" {name}={number}" for name, number in self._ids.items()),
+            " ".join(str(part) for part in (self.status, failure) if part),
+            seconds,
+            self.attempts,
+            self.note and f", {self.note}",
+            extra={
+                "stcloud_operation": operation,
+                "stcloud_app_id": self._ids.get("app_id"),
+                "stcloud_token_id": self._ids.get("token_id"),
+                "stcloud_status": self.status,
+                "stcloud_attempts": self.attempts,
+                "stcloud_duration": seconds,
+                "stcloud_error": failure,
+            },
+        )
 
 
 class Attempt:
@@ -40,6 +102,8 @@ def switch_on(debug: bool, file: str | None, line_format: str) -> None:
     """Write log lines to a file, or to stderr where ``debug`` asks for lines and nobody listens."""
     if debug:
         logger.setLevel(logging.DEBUG)
+    elif file is not None and not logger.level and not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)  # or nothing would come into the file
     handler: logging.Handler
     if file is not None:
         path = str(Path(file).absolute())

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, TypeVar
 
 from stcloud.models.model import Model
 
+R = TypeVar("R")
+
 
 class Operation:
-    """An endpoint: what is sent where, and what comes back."""
+    """An endpoint and the method that it has here: what is sent where, and what comes back."""
 
     def __init__(
-        self, method: str, path: str, answer: type[Model], body: type[Model] | None = None
+        self, name: str, method: str, path: str, answer: type[Model], body: type[Model] | None
     ) -> None:
+        self.name = name
         self.method = method
         self.path = path
         self.answer = answer
         self.body = body
         # {appId}, as the API names it, is filled with the argument app_id
         self.template = re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), path)
+
+
+class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):
+    """Data, status and headers, with what is known of the call beside its answer.
+
+    Attributes:
+        attempts: how many attempts were made.
+    """
+
+    attempts: int
 
 
 class Options:
@@ -42,24 +57,19 @@ class Options:
         self.deadline = deadline
 
 
-class Request:
+class Request(NamedTuple):
     """A call that passed all checks: what is sent, and what is made of the answer."""
 
-    def __init__(  # plain data
-        self,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        answer: type[Model] | None,
-        options: Options,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = body
-        self.answer = answer
-        self.options = options
+    operation: str
+    """What logs call it: an operation's name, or method and path before it was filled."""
+    ids: Mapping[str, int]
+    """The ids among the arguments, by their names."""
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes | None
+    answer: type[Model] | None
+    options: Options
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"  # the headers hold the key

@@ -187,7 +187,8 @@ class RestClient:
     def _target(self, host: str, raw: bool) -> _Target:
         if self._process != os.getpid():  # forked: the open sockets are the parent's
             self._targets, self._process = {}, os.getpid()
-        key = host, raw, _connection_settings(self._configuration)
+        connection = urllib3.HTTPConnectionPool.ConnectionCls  # a recording tool's, while one runs
+        key = host, raw, connection, _connection_settings(self._configuration)
         return self._targets.get(key) or self._targets.setdefault(key, self._new_target(host, raw))
 
     def _new_target(self, host: str, raw: bool) -> _Target:
@@ -208,7 +209,8 @@ class RestClient:
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
         kind = WatchedTls if pool.scheme == "https" else Watched
-        pool.ConnectionCls = cast("Any", kind)
+        if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
+            pool.ConnectionCls = cast("Any", kind)
         forwarded = proxy is not None and not secure
         return _Target(pool, host if forwarded else urlsplit(host).path)
 

@@ -1,5 +1,6 @@
 """What the tests share: the sandbox, a server that answers as told, and clients of both."""
 
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ import stcloud
 from stcloud.sandbox import Sandbox
 from stcloud.sandbox.server import Server
 
+# An installed package has brought its plugin by this name already, a mere checkout has not.
+pytest_plugins = ["pytest_stcloud", "pytester"]
+
 KEY = "0123abcd-made-up-key"
 
 
@@ -26,6 +30,19 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     stcloud.Configuration.set_default(None)
 
 
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """Each test leaves levels and handlers as it found them."""
+    loggers = [logging.getLogger("stcloud"), logging.getLogger()]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """Who signs the certificates of the tests' servers."""
@@ -33,25 +50,21 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def running_sandbox() -> Iterator[Sandbox]:
+def running_sandbox(_stcloud_server: Sandbox) -> Sandbox:
     """One sandbox for all tests."""
-    with Sandbox() as sandbox:
-        yield sandbox
+    return _stcloud_server
 
 
 @pytest.fixture
-def sandbox(running_sandbox: Sandbox) -> Sandbox:
+def sandbox(stcloud_sandbox: Sandbox) -> Sandbox:
     """The sandbox, without tokens."""
-    running_sandbox.reset()
-    return running_sandbox
+    return stcloud_sandbox
 
 
 @pytest.fixture
-def api(sandbox: Sandbox) -> Iterator[stcloud.TokensApiControllerApi]:
+def api(stcloud_api: stcloud.TokensApiControllerApi) -> stcloud.TokensApiControllerApi:
     """The API on the sandbox."""
-    configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key)
-    with stcloud.ApiClient(configuration) as client:
-        yield stcloud.TokensApiControllerApi(client)
+    return stcloud_api
 
 
 @pytest.fixture

@@ -248,10 +248,32 @@ def test_cookie_can_be_set_later(
         assert httpserver.log[-1][0].headers.get("Cookie") == cookie == client.cookie
 
 
-def test_configuration_must_be_one() -> None:
-    """Something else than a configuration is refused when the client is made."""
+def test_configuration_must_be_one(client: stcloud.ApiClient) -> None:
+    """Something else than a configuration is refused."""
     with pytest.raises(TypeError, match="configuration must be Configuration, not dict"):
         stcloud.ApiClient({})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="configuration must be Configuration, not dict"):
+        client.configuration = {}  # type: ignore[assignment]
+
+
+def test_configuration_can_be_replaced(api: stcloud.TokensApiControllerApi) -> None:
+    """Key and host change together: no key goes to another configuration's host."""
+    client = api.api_client
+    with Sandbox(app_id=5) as other:
+        client.configuration = stcloud.Configuration(host=other.url, api_key=other.api_key)
+        assert api.get_app_tokens1(5).success
+
+
+def test_default_headers_can_be_replaced(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """They are checked as single ones are."""
+    answer("{}")
+    client.default_headers = {"X-Only": "1"}
+    client.call_api("/x", "GET")
+    assert httpserver.log[-1][0].headers["X-Only"] == "1"
+    with pytest.raises(ValueError, match="printable ASCII"):
+        client.default_headers = {"X-Bad": "a\nb"}
 
 
 def test_request_shows_no_key(remote: stcloud.TokensApiControllerApi) -> None:

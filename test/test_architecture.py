@@ -40,8 +40,20 @@ ROOMS: dict[str, set[str]] = {
         "wire",
     },
     "api": {"api", "api_client", "models", "operation", "rest"},
+    "token_names": {"models"},
+    "token_manager": {"api", "exceptions", "logs", "models", "token_names"},
     "sandbox": {"sandbox"},
-    "": {"api", "api_client", "configuration", "exceptions", "models", "retry", "version"},
+    "": {
+        "api",
+        "api_client",
+        "configuration",
+        "exceptions",
+        "models",
+        "retry",
+        "token_manager",
+        "token_names",
+        "version",
+    },
 }
 # What each room may use of the world outside the standard library.
 PACKAGES = {

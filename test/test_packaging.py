@@ -1,5 +1,6 @@
 """What is shipped: the version, the requirements and the files of the installed package."""
 
+import json
 import os
 import re
 import sysconfig
@@ -12,6 +13,7 @@ from packaging.requirements import Requirement
 import stcloud
 
 ROOT = Path(__file__).parents[1]
+RUNTIME = {"certifi", "python-dateutil", "six", "urllib3"}
 
 
 def test_installed_version_is_the_stated_one() -> None:
@@ -34,9 +36,24 @@ def test_tests_meet_the_installed_package() -> None:
 
 def test_runtime_requirements_are_those_of_requirements_txt() -> None:
     """Installing the package brings what requirements.txt lists, and nothing else."""
-    installed = map(Requirement, metadata.requires("stcloud") or [])
+    stated = map(Requirement, metadata.requires("stcloud") or [])
     listed = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert {one for one in installed if one.marker is None} == set(map(Requirement, listed))
+    required = {one for one in stated if "extra ==" not in str(one.marker)}
+    assert required == set(map(Requirement, listed))
+    assert {one.name for one in required} == RUNTIME
+
+
+@pytest.mark.skipif("STCLOUD_DISTRIBUTIONS" not in os.environ, reason="set by tox -e package")
+def test_bill_of_materials_lists_what_the_wheel_brings() -> None:
+    """The bill of materials names the package's requirements, and what these require."""
+    bill = Path(os.environ["STCLOUD_DISTRIBUTIONS"]) / "stcloud.cdx.json"
+    document = json.loads(bill.read_text(encoding="utf-8"))
+    assert document["bomFormat"] == "CycloneDX"
+    names = {part["bom-ref"]: part["name"] for part in document["components"]}
+    required = {one["ref"]: one.get("dependsOn", []) for one in document["dependencies"]}
+    brought = {names[ref]: {names[other] for other in required[ref]} for ref in names}
+    assert brought["stcloud"] == RUNTIME
+    assert set(names.values()) == {"stcloud"}.union(*brought.values())
 
 
 def test_package_says_that_it_is_typed() -> None:

@@ -13,6 +13,7 @@ from typing_extensions import Required, TypedDict, Unpack
 
 from stcloud.api.endpoint import Id
 from stcloud.models.model import Model
+from stcloud.operation import HttpInfo
 from stcloud.rest import RawResponse
 
 Fields: TypeAlias = Mapping[str, object]
@@ -26,7 +27,7 @@ C = TypeVar("C")
 class Common(TypedDict, Generic[F], total=False):
     """Options that leave the result's type as it is."""
 
-    _request_timeout: float | tuple[float, float] | None
+    _request_timeout: float | tuple[float | None, float | None] | None
     _return_http_data_only: F
 
 class Plain(Common[F], total=False):
@@ -115,8 +116,6 @@ class Method(Generic[C]):
 Either: TypeAlias = bool | None
 """The plain methods return data alone, whatever is asked."""
 No: TypeAlias = Literal[False]
-Info: TypeAlias = tuple[R, int, Mapping[str, str]]
-"""Data, status and headers."""
 
 class Declare(Generic[M]):
     """Finds the shape of a declared endpoint by its parameters."""
@@ -144,16 +143,16 @@ class WithHttpInfo:
     @overload
     def __call__(
         self, method: Method[OnApp[R, W, Either]], /
-    ) -> Method[OnApp[Info[R], Info[W], No]]: ...
+    ) -> Method[OnApp[HttpInfo[R], HttpInfo[W], No]]: ...
     @overload
     def __call__(
         self, method: Method[OnToken[R, W, Either]], /
-    ) -> Method[OnToken[Info[R], Info[W], No]]: ...
+    ) -> Method[OnToken[HttpInfo[R], HttpInfo[W], No]]: ...
     @overload
     def __call__(
         self, method: Method[BodyOnApp[B, R, W, Either]], /
-    ) -> Method[BodyOnApp[B, Info[R], Info[W], No]]: ...
+    ) -> Method[BodyOnApp[B, HttpInfo[R], HttpInfo[W], No]]: ...
     @overload
     def __call__(
         self, method: Method[BodyOnToken[B, R, W, Either]], /
-    ) -> Method[BodyOnToken[B, Info[R], Info[W], No]]: ...
+    ) -> Method[BodyOnToken[B, HttpInfo[R], HttpInfo[W], No]]: ...

@@ -22,9 +22,9 @@ def endpoint(
     method: str, path: str, answer: type[M], body: type[Model] | None = None
 ) -> Declare[M]:
     """Turn a declaration, whose parameters are ``body`` and ids, into the method that calls."""
-    operation = Operation(method, path, answer, body)
 
     def declare(declaration: Callable[..., M]) -> Any:
+        operation = Operation(declaration.__name__, method, path, answer, body)
         return _method(operation, declaration, declaration.__name__, data_only=True)
 
     return cast("Declare[M]", declare)

@@ -94,9 +94,10 @@ class Sandbox:
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
-        """Drop the tokens of all apps, and pending faults; the next token has the id 789 again."""
+        """Be as after the start: one app, no tokens, no faults; the next token has the id 789."""
         self._running[2].faults.clear()
         self._running[0].reset()
+        self._running[0].add_app(self.app_id)
 
     def fail_next(self, operation: str | None, fault: Fault, times: int = 1) -> None:
         """Let the next requests meet a fault; what is told first happens first.

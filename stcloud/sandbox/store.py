@@ -35,6 +35,7 @@ COMMIT;
 _RESET = """
 BEGIN IMMEDIATE;
 DELETE FROM token;
+DELETE FROM app;
 UPDATE sqlite_sequence SET seq = 788 WHERE name = 'token';
 COMMIT;
 """
@@ -71,7 +72,7 @@ class Store:
         self._connection.close()
 
     def reset(self) -> None:
-        """Drop all tokens and begin their ids anew."""
+        """Drop all apps and tokens, and begin the ids anew."""
         with self._lock:
             self._connection.executescript(_RESET)
 

@@ -223,7 +223,7 @@ def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer)
 @pytest.mark.parametrize(
     ("limit", "error"),
     [(wrong, ValueError) for wrong in (0, -1, float("inf"), float("nan"), (1, 0), (1,), (1, 2, 3))]
-    + [(wrong, TypeError) for wrong in ("3", True, (1, None), (True, 1), object(), {1, 2})],
+    + [(wrong, TypeError) for wrong in ("3", True, (1, "2"), (True, 1), object(), {1, 2})],
     ids=repr,
 )
 def test_bad_time_limit_is_refused(
@@ -233,6 +233,18 @@ def test_bad_time_limit_is_refused(
     with pytest.raises(error, match="_request_timeout"):
         remote.get_app_tokens1(5, _request_timeout=limit)
     assert httpserver.log == []
+
+
+def test_none_in_a_pair_of_time_limits_is_the_configured_one(remote: Api) -> None:
+    """So that one of both can be given."""
+    client = remote.api_client
+    operation: Any = vars(Api)["get_app_tokens1"].operation
+    for pair in ((None, 7), (3, None)):
+        options = {"_request_timeout": pair}
+        request = client.request(operation, "f", {"app_id": 5}, options, data_only=True)
+        settings = client.configuration
+        wanted = (pair[0] or settings.connect_timeout, pair[1] or settings.read_timeout)
+        assert (request.options.connect, request.options.read) == wanted
 
 
 @every_operation

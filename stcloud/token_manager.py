@@ -1,0 +1,383 @@
+"""Tokens by name: made once, and replaced without an outage.
+
+All state is in the service, in the names and the enabled flags of an app's tokens, as
+:mod:`stcloud.token_names` tells. So a call can stop anywhere, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from stcloud import token_names
+from stcloud.api import TokensApiControllerApi
+from stcloud.exceptions import ApiException
+from stcloud.logs import logger
+from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
+from stcloud.token_names import (
+    AmbiguousTokenException,
+    Family,
+    MissingTokenException,
+    TokenManagerException,
+)
+
+if TYPE_CHECKING:
+    from stcloud.api.endpoint import Id
+
+_ABANDONED = timedelta(hours=1)  # far more than passes between making a token and using it
+
+
+class Event(NamedTuple):
+    """A step that was taken, or failed; it holds no secret."""
+
+    operation: str
+    """``ensure``, ``rotate`` or ``finish_rotations``."""
+    step: str
+    """``create``, ``mark``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable``, or
+    ``delete``."""
+    app_id: Id
+    token_id: int | None
+    fingerprint: str | None
+    """The first 12 hex digits of the SHA-256 of the token's value."""
+    attempts: int
+    """How often the request was sent; 1 for ``publish``."""
+    outcome: str
+    """``done``, or the class of the exception."""
+
+
+class Step(NamedTuple):
+    """What was done, or is due, with a token."""
+
+    step: str
+    """As in :class:`Event`."""
+    token_id: int | None
+    at: datetime
+    """When it was done, or is due, in UTC."""
+
+
+class Rotation(NamedTuple):
+    """How far the rotation of a name is."""
+
+    name: str
+    token: TokenDto | None
+    """The current token, its value included; None if there is none."""
+    done: tuple[Step, ...]
+    due: tuple[Step, ...]
+    """``publish`` is left to another ``rotate``, all else to ``finish_rotations``."""
+
+
+Publish: TypeAlias = Callable[[TokenDto], object]
+Observer: TypeAlias = Callable[[Event], object]
+
+
+class TokenManager:
+    """Makes and replaces an app's tokens by their names.
+
+    Every method may be called again after it failed, or after its process was killed: the next
+    call for that name finishes or undoes what was begun.
+
+    Args:
+        api: makes the requests.
+        app_id: id of the app.
+        keep_disabled: how long a replaced token stays, disabled, before it may be deleted.
+        observer: is told each step; what it raises is logged, and stops nothing.
+    """
+
+    def __init__(
+        self,
+        api: TokensApiControllerApi,
+        app_id: Id,
+        *,
+        keep_disabled: timedelta = timedelta(days=1),
+        observer: Observer | None = None,
+    ) -> None:
+        self._api = api
+        self._app_id = app_id
+        self._keep_disabled = _duration("keep_disabled", keep_disabled)
+        self._observer = observer
+
+    def find(self, name: str) -> TokenDto | None:
+        """Return the current token of a name, None if there is none. Changes nothing.
+
+        Raises:
+            AmbiguousTokenException: several tokens have the name.
+            ApiException: the list could not be read.
+        """
+        return self._run("find").family(token_names.checked(name)).current
+
+    def ensure(
+        self, name: str, *, readable: bool = True, writeable: bool = True, enable: bool = False
+    ) -> TokenDto:
+        """Return the current token of a name; make it if there is none.
+
+        Args:
+            name: up to 80 characters, without a mark of the manager's at its end.
+            readable: whether it may read.
+            writeable: whether it may write.
+            enable: whether a token that is disabled is enabled again.
+
+        Raises:
+            AmbiguousTokenException: several tokens have the name.
+            TokenDriftException: it has other rights, which the API cannot change; or it is
+                disabled, and ``enable`` is False.
+            ApiException: a request failed; the next call goes on from there.
+        """
+        run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
+        family = run.family(token_names.checked(name))
+        if family.current is None:
+            family = run.with_unused(family, rights)
+        token = family.current
+        if token is None:
+            token = run.update("promote", family.unused(rights), name=name)
+        run.delete_surplus(token)
+        token_names.check(token, rights if enable else {**rights, "enabled": True})
+        if family.is_unfinished:
+            run.update("promote", token, name=name)
+        return token if token.enabled else run.update("enable", token, enabled=True)
+
+    def rotate(self, name: str, publish: Publish, *, overlap: timedelta = timedelta(0)) -> Rotation:
+        """Replace the current token of a name by a new one with the same rights.
+
+        ``publish`` gets the new token, and returns when all who need it have it. If a call was
+        cut off in it, the next call hands it the same token again. Afterwards the predecessor
+        stays enabled for the overlap; without one it is disabled here.
+
+        If ``publish`` raises, the new token is deleted, the predecessor is as it was, and what was
+        raised goes on to the caller. Only one ``rotate`` of a name may run at a time.
+
+        Raises:
+            MissingTokenException: no token has the name, or the new one was removed meanwhile.
+            AmbiguousTokenException: several tokens have the name.
+            TokenDriftException: the current token is disabled.
+            ApiException: a request failed; the next call goes on from there.
+        """
+        _duration("overlap", overlap)
+        run = self._run("rotate")
+        family = run.family(token_names.checked(name))
+        if family.current is None:
+            raise MissingTokenException(f"no token is named {name!r}; ensure() makes one")
+        token_names.check(family.current, {"enabled": True})
+        successor = run.successor(family, family.current)
+        run.publish(name, successor, publish)
+        run.replace(name, successor, overlap)
+        return run.finished(run.family(name), self._keep_disabled)
+
+    def finish_rotations(self) -> list[Rotation]:
+        """Do what is due for all names of the app: disable, delete, remove what was abandoned.
+
+        No token is disabled or deleted unless an enabled one has its name. Returns the names
+        for which something was done or is due.
+
+        Raises:
+            ApiException: a request failed; the next call goes on from there.
+        """
+        rotations: list[Rotation] = []
+        for family in self._run("finish_rotations").families().values():
+            if not family.is_marked:
+                continue
+            run = self._run("finish_rotations")
+            try:
+                if family.is_unfinished and family.current is not None:
+                    run.update("promote", family.current, name=family.name)
+                rotations.append(run.finished(family, self._keep_disabled))
+            except AmbiguousTokenException as error:
+                logger.warning("finish_rotations leaves a name as it is: %s", error)
+        return [rotation for rotation in rotations if rotation.done or rotation.due]
+
+    def _run(self, operation: str) -> _Run:
+        return _Run(self._api, self._app_id, operation, self._observer)
+
+
+class _Run:
+    """A call of one of the manager's methods: the steps that it takes, each told."""
+
+    def __init__(
+        self, api: TokensApiControllerApi, app_id: Id, operation: str, observer: Observer | None
+    ) -> None:
+        self._api = api
+        self._app_id = app_id
+        self._operation = operation
+        self._observer = observer
+        self._done: list[Step] = []
+        self._made: TokenDto | None = None
+
+    def families(self) -> dict[str, Family]:
+        """Read the list."""
+        data = self._api.get_app_tokens1(self._app_id).data
+        return token_names.families(filter(None, (data and data.tokens) or ()))
+
+    def family(self, name: str) -> Family:
+        """Read the list, and return what belongs to a name."""
+        return self.families().get(name) or Family(name)
+
+    def with_unused(self, family: Family, rights: Mapping[str, bool]) -> Family:
+        """Return the family with a token of these rights that nobody uses, made if need be.
+
+        If it is unknown whether it was made, the list tells. Of two that are made at once, by two
+        managers, both take the first.
+        """
+        if family.unused(rights) is not None:
+            return family
+        body = CreateTokenDto(token_names.new(family.name), **rights)
+        failure: Exception = MissingTokenException(f"{body.name!r} was made, and is not listed")
+        try:
+            self._made = self._request(
+                "create", None, self._api.create_app_token_with_http_info, body, self._app_id
+            )
+        except ApiException as error:
+            if not error.outcome_unknown:
+                raise
+            failure = error
+        family = self.family(family.name)
+        if family.unused(rights) is None:
+            if self._made is None:
+                raise failure
+            family.new.append(self._made)
+        return family
+
+    def successor(self, family: Family, predecessor: TokenDto) -> TokenDto:
+        """Return the token that is to follow, marked as next."""
+        if not family.next:
+            rights = {name: bool(getattr(predecessor, name)) for name in ("readable", "writeable")}
+            family = self.with_unused(family, rights)
+            if not family.next:
+                token = family.unused(rights)
+                self.delete_surplus(token)
+                return self.update("mark", token, name=token_names.following(family.name))
+        self.delete_surplus(family.next[0])
+        return family.next[0]
+
+    def delete_surplus(self, chosen: TokenDto | None) -> None:
+        """Delete what was made here if another token was chosen: nobody has seen it."""
+        if self._made is not None and chosen is not None and self._made.id != chosen.id:
+            self._delete(self._made)
+
+    def publish(self, name: str, successor: TokenDto, publish: Publish) -> None:
+        """Hand the successor out; if that fails, delete it, unless it is current by now."""
+        from copy import copy  # few that import the client rotate
+
+        handed = copy(successor)
+        handed.name = name
+        try:
+            publish(handed)
+        except BaseException as failure:
+            self._tell("publish", successor, 1, failure)
+            try:
+                current = self.family(name).current
+                if current is not None and current.enabled and current.id != successor.id:
+                    self._delete(successor)
+            except (ApiException, AmbiguousTokenException) as error:
+                logger.warning("token %s could not be deleted: %s", successor.id, error)
+            raise
+        self._tell("publish", successor, 1)
+
+    def replace(self, name: str, successor: TokenDto, overlap: timedelta) -> None:
+        """Call the predecessor old, which records that publish has returned; pass its name on."""
+        family = self.family(name)
+        if all(token.id != successor.id for token in [*family.named, *family.next]):
+            raise MissingTokenException(f"token {successor.id}, the next {name!r}, was removed")
+        current = family.current
+        if current is not None and current.id != successor.id:
+            self.update("retire", current, name=token_names.old(name, _after(overlap)))
+        self.update("promote", successor, name=name)
+
+    def finished(self, family: Family, keep_disabled: timedelta) -> Rotation:
+        """Do what is due, unless no enabled token has the name, and return how far it is."""
+        due: list[Step] = []
+        current, now = family.current, _now()
+        if current is None or not current.enabled:
+            return Rotation(family.name, current, tuple(self._done), ())
+        for token, date in family.off:
+            if not token.enabled:  # else a person has taken it back
+                self._delete_at(date, token, due)
+        for token in family.new:
+            if token.created_at is not None:
+                self._delete_at(token.created_at + _ABANDONED, token, due)
+        for token, date in family.old:
+            if date > now:
+                due.append(Step("disable", token.id, date))
+            else:
+                end = _after(keep_disabled)
+                name = token_names.off(family.name, end)
+                self.update("disable", token, enabled=False, name=name)
+                due.append(Step("delete", token.id, end))
+        due += [Step("publish", token.id, now) for token in family.next if token is not current]
+        return Rotation(family.name, current, tuple(self._done), tuple(due))
+
+    def update(self, step: str, token: TokenDto | None, **fields: Any) -> TokenDto:
+        """Change a token, and return it as it is then."""
+        token = cast("TokenDto", token)
+        answered = self._request(
+            step,
+            token,
+            self._api.update_app_token_with_http_info,
+            UpdateTokenDto(**fields),
+            self._app_id,
+            token.id,
+        )
+        for name, value in fields.items():
+            setattr(token, name, value)
+        if answered is not None and answered.name != token.name:
+            raise TokenManagerException(f"the service renamed {token.name!r} to {answered.name!r}")
+        return token
+
+    def _delete_at(self, date: datetime, token: TokenDto, due: list[Step]) -> None:
+        if date <= _now():
+            self._delete(token)
+        else:
+            due.append(Step("delete", token.id, date))
+
+    def _delete(self, token: TokenDto) -> None:
+        method = self._api.delete_app_token1_with_http_info
+        self._request("delete", token, method, self._app_id, token.id)
+
+    def _request(
+        self, step: str, token: TokenDto | None, method: Callable[..., Any], *arguments: object
+    ) -> TokenDto | None:
+        """Make a request, tell of it, and return the token that it answers."""
+        try:
+            info = method(*arguments)
+        except ApiException as error:
+            self._tell(step, token, error.attempts, error)
+            raise
+        answer = info[0]
+        answered = answer.data.token if isinstance(answer, TokenResponse) and answer.data else None
+        self._tell(step, token or answered, info.attempts)
+        return answered
+
+    def _tell(
+        self, step: str, token: TokenDto | None, attempts: int, error: BaseException | None = None
+    ) -> None:
+        token_id, value = (token.id, token.token) if token is not None else (None, None)
+        fingerprint = sha256(value.encode()).hexdigest()[:12] if value else None
+        outcome = "done" if error is None else type(error).__name__
+        event = Event(self._operation, step, self._app_id, token_id, fingerprint, attempts, outcome)
+        if error is None:
+            self._done.append(Step(step, token_id, _now()))
+        fields = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}
+        logger.info("%s: %s of token %s: %s", *event[:2], token_id, outcome, extra=fields)
+        if self._observer is not None:
+            try:
+                self._observer(event)
+            except Exception:  # noqa: BLE001  # whatever a stranger's code raises
+                logger.exception("the observer failed")
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _after(delay: timedelta) -> datetime:
+    """Return the moment after a delay in whole seconds; rounded up, unless it is now."""
+    moment = _now() + delay
+    return moment.replace(microsecond=0) + timedelta(seconds=bool(delay and moment.microsecond))
+
+
+def _duration(name: str, value: timedelta) -> timedelta:
+    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
+    if not timedelta(0) <= value <= timedelta(days=36_500):
+        raise ValueError(f"{name} must be from 0 to 36,500 days, not {value}")
+    return value

@@ -1,0 +1,1016 @@
+"""Tokens by name: what is found, made and replaced, whatever fails and wherever it is cut off."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from copy import copy
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import stcloud
+from stcloud import TokenManager, token_manager, token_names
+from stcloud.sandbox import Fault, Sandbox
+from stcloud.sandbox.app import App
+from stcloud.sandbox.store import Store
+from stcloud.token_manager import Event
+
+NAME = "shipper"
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+Connect = Callable[..., stcloud.TokensApiControllerApi]
+
+
+class Clock:
+    """The managers' clock, which can be put forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = timedelta(0)
+        monkeypatch.setattr(token_manager, "_now", self.now)
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc) + self.ahead
+
+
+class Service:
+    """An app's tokens as they are in the database, and which of their values were published."""
+
+    def __init__(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+        self.sandbox = sandbox
+        self.file = file  # other processes publish, too
+        self.file.touch()
+        self.broken: list[Any] = []
+        self._store: Store = sandbox._running[0]  # pyright: ignore[reportPrivateUsage]
+        self._app: App = sandbox._running[2]  # pyright: ignore[reportPrivateUsage]
+        run = Store._one  # pyright: ignore[reportPrivateUsage]
+
+        def watched(store: Store, *arguments: Any) -> Any:
+            result = run(store, *arguments)
+            self.check()
+            return result
+
+        monkeypatch.setattr(Store, "_one", watched)
+
+    @property
+    def published(self) -> set[str]:
+        return set(self.file.read_text(encoding="utf-8").split())
+
+    @property
+    def tokens(self) -> list[dict[str, Any]]:
+        return self._store.tokens(self.sandbox.app_id)
+
+    @property
+    def kinds(self) -> list[tuple[str, bool]]:
+        """What each token is, and whether it is enabled."""
+        kinds = [(token_names.parsed(token["name"])[1], token["enabled"]) for token in self.tokens]
+        return sorted(kinds)
+
+    def check(self) -> None:
+        """Note a moment at which no published token is enabled."""
+        enabled = {token["token"] for token in self.tokens if token["enabled"]}
+        published = self.published
+        if published and not published & enabled:
+            self.broken.append(self.tokens)
+
+    def publish(self, token: stcloud.TokenDto) -> None:
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(f"{token.token}\n")
+
+    def reset(self) -> None:
+        self.file.write_text("", encoding="utf-8")
+        self.sandbox.reset()
+
+    def forget_faults(self) -> None:
+        self._app.faults.clear()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The managers' clock."""
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def service(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
+    """The sandbox, watched: at every moment a published token is enabled."""
+    service = Service(sandbox, monkeypatch, tmp_path / "published")
+    yield service
+    assert not service.broken
+
+
+@pytest.fixture
+def manager(api: stcloud.TokensApiControllerApi, sandbox: Sandbox) -> TokenManager:
+    """A manager of the sandbox's app."""
+    return TokenManager(api, sandbox.app_id)
+
+
+def create(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, name: str) -> None:
+    api.create_app_token({"name": name}, sandbox.app_id)
+
+
+# Finding and ensuring.
+
+
+def test_find_finds_what_has_the_name(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """A token is found by its whole name."""
+    assert manager.find(NAME) is None
+    create(api, sandbox, f"{NAME} 2")
+    create(api, sandbox, f"{NAME} [new]")
+    assert manager.find(NAME) is None
+    create(api, sandbox, NAME)
+    found = manager.find(NAME)
+    assert found is not None
+    assert found.id == 791
+
+
+def test_several_of_a_name_are_refused(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """The service does not promise unique names; the error tells the ids."""
+    create(api, sandbox, NAME)
+    create(api, sandbox, NAME)
+    calls: list[Callable[[], object]] = [
+        lambda: manager.find(NAME),
+        lambda: manager.ensure(NAME),
+        lambda: manager.rotate(NAME, print),
+    ]
+    for call in calls:
+        with pytest.raises(stcloud.AmbiguousTokenException, match="'shipper': 789, 790"):
+            call()
+
+
+def test_ensure_makes_one_and_finds_it_again(manager: TokenManager, service: Service) -> None:
+    """It has the rights that were asked for."""
+    made = manager.ensure(NAME, readable=False)
+    assert (made.name, made.readable, made.writeable, made.enabled) == (NAME, False, True, True)
+    assert manager.ensure(NAME, readable=False) == made
+    assert [token["name"] for token in service.tokens] == [NAME]
+
+
+def test_drift_is_told_and_left(manager: TokenManager) -> None:
+    """Both sides are shown; nothing is changed."""
+    made = manager.ensure(NAME, writeable=False)
+    with pytest.raises(
+        stcloud.TokenDriftException, match=r"789.*'writeable': False.*True"
+    ) as drift:
+        manager.ensure(NAME, readable=True, writeable=True)
+    assert (drift.value.wanted, drift.value.found) == ({"writeable": True}, {"writeable": False})
+    assert str(made.token) not in str(drift.value)
+    assert manager.find(NAME) == made
+
+
+def test_disabled_token_is_enabled_on_demand_only(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """Someone has disabled it for a reason."""
+    made = manager.ensure(NAME)
+    api.update_app_token({"enabled": False}, sandbox.app_id, made.id or 0)
+    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+        manager.ensure(NAME)
+    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+        manager.rotate(NAME, print)
+    assert manager.ensure(NAME, enable=True).enabled
+    found = manager.find(NAME)
+    assert found is not None
+    assert found.enabled
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("", ValueError),
+        ("x" * 81, ValueError),
+        (" x", ValueError),
+        ("x\n", ValueError),
+        ("x [new]", ValueError),
+        ("x [off, delete after 2026-01-01T00:00:00Z]", ValueError),
+        (7, TypeError),
+        (None, TypeError),
+    ],
+)
+def test_bad_name_is_refused(manager: TokenManager, name: Any, error: type[Exception]) -> None:
+    """Before anything is sent."""
+    for call in (manager.find, manager.ensure, lambda name: manager.rotate(name, print)):
+        with pytest.raises(error, match="name must"):
+            call(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x",
+        "x" * 80,
+        "x [y]",
+        "x [old, disable after noon]",
+        "x [off, delete after 2026-13-01T00:00:00Z]",
+    ],
+)
+def test_other_name_is_not_taken_for_a_mark(manager: TokenManager, name: str) -> None:
+    """What a person writes in brackets is a part of the name."""
+    assert manager.ensure(name).name == name
+    assert manager.rotate(name, lambda _: None).due[0].step == "delete"
+
+
+def test_bad_durations_are_refused(manager: TokenManager) -> None:
+    """Before anything is sent."""
+    for value, error in ((-HOUR, ValueError), (DAY * 40_000, ValueError), (60, TypeError)):
+        wrong: Any = value
+        with pytest.raises(error, match="overlap must"):
+            manager.rotate(NAME, print, overlap=wrong)
+        with pytest.raises(error, match="keep_disabled must"):
+            TokenManager(manager._api, 789, keep_disabled=wrong)  # pyright: ignore[reportPrivateUsage]
+
+
+# Rotating.
+
+
+def test_rotation_without_overlap(manager: TokenManager, service: Service) -> None:
+    """The successor has the rights and the name; the predecessor is disabled, not deleted."""
+    before = copy(manager.ensure(NAME, readable=False))
+    service.publish(before)
+    handed: list[stcloud.TokenDto] = []
+
+    def publish(token: stcloud.TokenDto) -> None:
+        assert manager.find(NAME) == before, "the predecessor is untouched while this runs"
+        handed.append(token)
+        service.publish(token)
+
+    rotation = manager.rotate(NAME, publish)
+    assert handed == [rotation.token] == [manager.find(NAME)]
+    after = handed[0]
+    assert (after.name, after.readable, after.writeable, after.enabled) == (NAME, False, True, True)
+    assert after.token != before.token
+    assert service.kinds == [("named", True), ("off", False)]
+    steps = [(step.step, step.token_id) for step in rotation.done]
+    assert steps == [
+        ("create", 790),
+        ("mark", 790),
+        ("publish", 790),
+        ("retire", 789),
+        ("promote", 790),
+        ("disable", 789),
+    ]
+    (due,) = rotation.due
+    assert (due.step, due.token_id) == ("delete", 789)
+    assert DAY - HOUR < due.at - datetime.now(timezone.utc) <= DAY + timedelta(seconds=1)
+
+
+def test_rotation_with_overlap(manager: TokenManager, service: Service, clock: Clock) -> None:
+    """Each date is kept: enabled, then disabled, then deleted, each in a call of its own."""
+    service.publish(manager.ensure(NAME))
+    rotation = manager.rotate(NAME, service.publish, overlap=HOUR)
+    assert [step.step for step in rotation.due] == ["disable"]
+    assert rotation.due[0].at >= clock.now() + HOUR - timedelta(seconds=5)
+    assert service.kinds == [("named", True), ("old", True)]
+
+    (waiting,) = manager.finish_rotations()
+    assert (waiting.done, waiting.due, waiting.token) == ((), rotation.due, rotation.token)
+
+    clock.ahead = HOUR + timedelta(seconds=2)
+    (disabled,) = manager.finish_rotations()
+    assert [step.step for step in disabled.done] == ["disable"]
+    assert service.kinds == [("named", True), ("off", False)]
+    assert manager.finish_rotations()[0].due == disabled.due
+
+    clock.ahead += DAY + timedelta(seconds=2)
+    (deleted,) = manager.finish_rotations()
+    assert [step.step for step in deleted.done] == ["delete"]
+    assert service.kinds == [("named", True)]
+    assert manager.finish_rotations() == []
+
+
+def test_publish_that_raises_undoes_all(manager: TokenManager, service: Service) -> None:
+    """Also Ctrl-C; the predecessor is as it was."""
+    service.publish(manager.ensure(NAME))
+    before = service.tokens
+    for failure in (OSError("no disk"), KeyboardInterrupt()):
+
+        def publish(_: stcloud.TokenDto, failure: BaseException = failure) -> None:
+            raise failure
+
+        with pytest.raises(type(failure)):
+            manager.rotate(NAME, publish)
+        assert service.tokens == before
+
+
+def test_publish_that_raises_while_the_service_is_down(
+    connect: Connect, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What publish raised is raised; the next rotation uses the token that is left."""
+    manager = TokenManager(connect(), service.sandbox.app_id)
+    service.publish(manager.ensure(NAME))
+
+    def publish(_: stcloud.TokenDto) -> None:
+        service.sandbox.fail_next("delete_app_token1", Fault.status(500), 9)
+        raise OSError("no disk")
+
+    with caplog.at_level(logging.WARNING, "stcloud"), pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish)
+    assert "token 790 could not be deleted" in caplog.text
+    service.forget_faults()
+    assert service.kinds == [("named", True), ("next", True)]
+    (waiting,) = manager.finish_rotations()
+    assert [step.step for step in waiting.due] == ["publish"]
+    rotation = manager.rotate(NAME, service.publish)
+    assert rotation.token is not None
+    assert rotation.token.id == 790
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_nothing_to_rotate(manager: TokenManager) -> None:
+    """The error says what to do."""
+    with pytest.raises(stcloud.MissingTokenException, match="ensure"):
+        manager.rotate(NAME, print)
+
+
+def test_successor_that_was_removed_meanwhile(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
+) -> None:
+    """The predecessor is not touched."""
+    service.publish(manager.ensure(NAME))
+
+    def publish(token: stcloud.TokenDto) -> None:
+        api.delete_app_token1(service.sandbox.app_id, token.id or 0)
+
+    with pytest.raises(stcloud.MissingTokenException, match="790"):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True)]
+
+
+def test_person_takes_a_token_back(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+) -> None:
+    """Enabled again, it is never deleted, whatever its name says."""
+    service.publish(manager.ensure(NAME))
+    manager.rotate(NAME, service.publish)
+    api.update_app_token({"enabled": True}, service.sandbox.app_id, 789)
+    clock.ahead = DAY * 2
+    assert manager.finish_rotations() == []
+    assert service.kinds == [("named", True), ("off", True)]
+
+
+def test_last_enabled_token_is_left_alone(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+) -> None:
+    """If someone disables or deletes the current token, its predecessors stay."""
+    service.publish(manager.ensure(NAME))
+    current = manager.rotate(NAME, service.publish, overlap=HOUR).token
+    assert current is not None
+    clock.ahead = DAY
+    api.update_app_token({"enabled": False}, service.sandbox.app_id, current.id or 0)
+    assert manager.finish_rotations() == []
+    api.delete_app_token1(service.sandbox.app_id, current.id or 0)
+    assert manager.finish_rotations() == []
+    assert service.kinds == [("old", True)]
+
+
+def test_abandoned_token_is_removed(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+) -> None:
+    """One that was made and never used, after an hour."""
+    service.publish(manager.ensure(NAME))
+    create(api, service.sandbox, token_names.new(NAME))
+    (waiting,) = manager.finish_rotations()
+    assert [(step.step, step.token_id) for step in waiting.due] == [("delete", 790)]
+    assert service.kinds == [("named", True), ("new", True)]
+    clock.ahead = HOUR + timedelta(seconds=2)
+    manager.finish_rotations()
+    assert service.kinds == [("named", True)]
+
+
+def test_unmanaged_tokens_are_left_alone(
+    manager: TokenManager,
+    service: Service,
+    api: stcloud.TokensApiControllerApi,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also where two have the same name, or none has one; of them, there is nothing to tell."""
+    for name in ("other", "other", None):
+        api.create_app_token({"name": name}, service.sandbox.app_id)
+    before = service.tokens
+    clock.ahead = DAY * 9
+    assert manager.finish_rotations() == []
+    assert service.tokens == before
+    assert not caplog.records
+
+
+def test_ambiguous_name_holds_up_no_other(
+    manager: TokenManager,
+    service: Service,
+    api: stcloud.TokensApiControllerApi,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is left as it is, and told; the others are finished."""
+    for name in (NAME, NAME, "other"):
+        create(api, service.sandbox, name)
+    long_ago = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    create(api, service.sandbox, token_names.old(NAME, long_ago))
+    create(api, service.sandbox, token_names.old("other", long_ago))
+    (rotation,) = manager.finish_rotations()
+    assert [(step.step, step.token_id) for step in rotation.done] == [("disable", 793)]
+    assert "several tokens are named 'shipper': 789, 790" in caplog.text
+
+
+def test_cut_off_rotation_is_finished_by_whoever_comes(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
+) -> None:
+    """Publish has returned, for there is an old token: the next one gets the name."""
+    for call in (manager.ensure, lambda _: manager.finish_rotations()[0].token):
+        service.reset()
+        create(api, service.sandbox, token_names.old(NAME, datetime.now(timezone.utc) + HOUR))
+        create(api, service.sandbox, token_names.following(NAME))
+        found = manager.find(NAME)
+        assert found is not None
+        assert found.id == 790
+        token = call(NAME)
+        assert token is not None
+        assert (token.id, token.name) == (790, NAME)
+        assert service.kinds == [("named", True), ("old", True)]
+
+
+def test_unpublished_successor_is_not_current(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """Nobody knows whether anyone has it."""
+    create(api, sandbox, token_names.following(NAME))
+    assert manager.find(NAME) is None
+    assert manager.ensure(NAME).id == 790
+
+
+def test_unused_token_with_other_rights_is_not_taken(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """It was made by a call that wanted another."""
+    api.create_app_token({"name": token_names.new(NAME), "writeable": False}, sandbox.app_id)
+    assert manager.ensure(NAME).id == 790
+
+
+def test_failed_publish_leaves_the_last_token(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
+) -> None:
+    """If someone disabled the predecessor meanwhile, the successor stays."""
+    manager.ensure(NAME)
+
+    def publish(_: stcloud.TokenDto) -> None:
+        api.update_app_token({"enabled": False}, service.sandbox.app_id, 789)
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", False), ("next", True)]
+
+
+@pytest.mark.parametrize("fault", ["lost after the write", "500 after the write", "cut off"])
+def test_lost_answer_is_no_failure(manager: TokenManager, service: Service, fault: str) -> None:
+    """What was made all the same is found, so that nothing is made twice, and nothing raised."""
+    service.sandbox.fail_next("create_app_token", FAULTS[fault])
+    service.publish(manager.ensure(NAME))
+    assert service.kinds == [("named", True)]
+    service.sandbox.fail_next("create_app_token", FAULTS[fault])
+    manager.rotate(NAME, service.publish)
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_overlap_is_not_cut_short(manager: TokenManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names have whole seconds; the date is rounded up."""
+    now = datetime(2026, 3, 1, 8, 0, 0, 500_000, timezone.utc)
+    monkeypatch.setattr(token_manager, "_now", lambda: now)
+    manager.ensure(NAME)
+    (due,) = manager.rotate(NAME, lambda _: None, overlap=timedelta(seconds=10)).due
+    assert due.at == datetime(2026, 3, 1, 8, 0, 11, 0, timezone.utc)
+
+
+def test_service_that_changes_names_is_told(
+    manager: TokenManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each call would make one more."""
+    run = Store.update
+
+    def update(store: Store, app_id: int, token_id: int, fields: dict[str, Any]) -> Any:
+        return run(store, app_id, token_id, {**fields, "name": str(fields["name"])[:3]})
+
+    monkeypatch.setattr(Store, "update", update)
+    with pytest.raises(stcloud.TokenManagerException, match="'shipper' to 'shi'"):
+        manager.ensure(NAME)
+
+
+def test_answers_without_content(manager: TokenManager, service: Service) -> None:
+    """A 201 may come without a body: the list tells what was made."""
+    sandbox = service.sandbox
+    sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}'))
+    sandbox.fail_next("update_app_token", Fault.body(b'{"success": true}'))
+    made = manager.ensure(NAME)
+    assert (made.id, made.name) == (789, NAME)
+    sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}', committed=False))
+    with pytest.raises(stcloud.MissingTokenException, match="is not listed"):
+        manager.rotate(NAME, service.publish)
+
+
+# What is told.
+
+
+def test_steps_are_told_without_secrets(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To the observer and to the logger, in the same words."""
+    events: list[Event] = []
+    manager = TokenManager(api, service.sandbox.app_id, observer=events.append)
+    with caplog.at_level(logging.DEBUG, "stcloud"):
+        manager.ensure(NAME)
+        service.sandbox.fail_next("update_app_token", Fault.status(400))
+        with pytest.raises(stcloud.BadRequestException):
+            manager.rotate(NAME, service.publish)
+        manager.rotate(NAME, service.publish)
+    values = {token["token"] for token in service.tokens}
+    records = [vars(record) for record in caplog.records]
+    names = [f"stcloud_manager_{name}" for name in Event._fields]
+    told = [tuple(map(record.get, names)) for record in records if names[0] in record]
+    assert told == events
+    assert [(*event[:2], event.token_id, event.outcome) for event in events[:4]] == [
+        ("ensure", "create", 789, "done"),
+        ("ensure", "promote", 789, "done"),
+        ("rotate", "create", 790, "done"),
+        ("rotate", "mark", 790, "BadRequestException"),
+    ]
+    assert all(len(event.fingerprint or "") == 12 for event in events)
+    everything = repr(events) + repr([vars(record) for record in caplog.records])
+    assert not any(value in everything for value in values)
+
+
+def test_attempts_are_told(connect: Connect, service: Service) -> None:
+    """Those of the requests, whether they succeed at last or not."""
+    events: list[Event] = []
+    manager = TokenManager(connect(), service.sandbox.app_id, observer=events.append)
+    service.sandbox.fail_next("update_app_token", Fault.status(503), 2)
+    manager.ensure(NAME)
+    service.sandbox.fail_next("update_app_token", Fault.status(503), 9)
+    with pytest.raises(stcloud.ServiceException):
+        manager.rotate(NAME, print)
+    attempts = [(event.step, event.attempts) for event in events]
+    assert attempts == [("create", 1), ("promote", 3), ("create", 1), ("mark", 3)]
+
+
+def test_observer_that_raises_stops_nothing(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged."""
+
+    def observer(_: Event) -> None:
+        raise OSError("no disk")
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observer)
+    assert manager.ensure(NAME).name == NAME
+    assert "the observer failed" in caplog.text
+
+
+# Every fault at every step.
+
+
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+class Meddled:
+    """The API, with something done before and after each request."""
+
+    def __init__(
+        self,
+        api: stcloud.TokensApiControllerApi,
+        before: Callable[[int, str], object] = nothing,
+        after: Callable[[int, str], object] = nothing,
+    ) -> None:
+        self._api = api
+        self._before = before
+        self._after = after
+        self.requests = 0
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            number, self.requests = self.requests, self.requests + 1
+            self._before(number, method.removesuffix("_with_http_info"))
+            result = getattr(self._api, method)(*arguments)
+            self._after(number, method.removesuffix("_with_http_info"))
+            return result
+
+        return call
+
+
+class Operation:
+    """What is cut off at each of its steps: how it is prepared, what is done, and how it ends."""
+
+    def __init__(
+        self,
+        act: Callable[[TokenManager, Service], object],
+        end: list[tuple[str, bool]],
+        prepare: Callable[[TokenManager, Service, Clock], object] = nothing,
+    ) -> None:
+        self.act = act
+        self.end = end
+        self.prepare = prepare
+
+
+def prepare_rotation(manager: TokenManager, service: Service, _: Clock) -> None:
+    service.publish(manager.ensure(NAME))
+
+
+def prepare_overlap(manager: TokenManager, service: Service, clock: Clock) -> None:
+    prepare_rotation(manager, service, clock)
+    manager.rotate(NAME, service.publish, overlap=HOUR)
+    clock.ahead = HOUR * 2
+
+
+def prepare_end(manager: TokenManager, service: Service, clock: Clock) -> None:
+    prepare_overlap(manager, service, clock)
+    manager.finish_rotations()
+    clock.ahead = DAY * 2
+
+
+OPERATIONS = {
+    "ensure": Operation(lambda manager, _: manager.ensure(NAME), [("named", True)]),
+    "rotate": Operation(
+        lambda manager, service: manager.rotate(NAME, service.publish),
+        [("named", True), ("off", False)],
+        prepare_rotation,
+    ),
+    "rotate with overlap": Operation(
+        lambda manager, service: manager.rotate(NAME, service.publish, overlap=HOUR),
+        [("named", True), ("old", True)],
+        prepare_rotation,
+    ),
+    "finish: disable": Operation(
+        lambda manager, _: manager.finish_rotations(),
+        [("named", True), ("off", False)],
+        prepare_overlap,
+    ),
+    "finish: delete": Operation(
+        lambda manager, _: manager.finish_rotations(), [("named", True)], prepare_end
+    ),
+}
+FAULTS = {
+    "lost before the write": Fault.reset(),
+    "lost after the write": Fault.lost_answer(),
+    "cut off": Fault.cut_body(),
+    "429": Fault.status(429),
+    "503": Fault.status(503),
+    "500 after the write": Fault.status(500, committed=True),
+    "time-out before the write": Fault.hang(9),
+    "time-out after the write": Fault.hang(9, committed=True),
+    "not what the API describes": Fault.body(b"[]"),
+    "not done": Fault.body(b'{"success": false}', committed=False),
+}
+
+
+def rerun(operation: Operation, manager: TokenManager, service: Service) -> None:
+    """Do again what failed, until it succeeds."""
+    for _ in range(3):
+        try:
+            operation.act(manager, service)
+        except (stcloud.ApiException, stcloud.TokenManagerException):
+            continue
+        return
+    raise AssertionError("it fails again and again")
+
+
+def assert_ended(service: Service, operation: Operation, case: object) -> None:
+    """All is as without a failure; a rotation that had succeeded may have been made twice."""
+    twice = [kind for kind in operation.end if kind[0] != "named"]
+    assert service.kinds in (operation.end, sorted(operation.end + twice)), case
+    current = [token for token in service.tokens if token["name"] == NAME]
+    assert len(current) == 1, case
+    assert not service.published or current[0]["token"] in service.published, case
+
+
+@pytest.mark.parametrize("times", [1, 9], ids=["once", "in all attempts"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fault_at_each_step(
+    connect: Connect, service: Service, clock: Clock, name: str, fault: str, times: int
+) -> None:
+    """A published token is enabled at every moment, and the next call ends in the same place."""
+    operation, sandbox = OPERATIONS[name], service.sandbox
+    api = connect(read_timeout=0.15)
+    number = failed = 0
+    while True:
+        service.reset()
+        clock.ahead = timedelta(0)
+        manager = TokenManager(api, sandbox.app_id)
+        operation.prepare(manager, service, clock)
+
+        def fail(at: int, method: str, number: int = number) -> None:
+            if at == number:
+                sandbox.fail_next(method, FAULTS[fault], times)
+
+        meddled: Any = Meddled(api, before=fail)
+        try:
+            operation.act(TokenManager(meddled, sandbox.app_id), service)
+        except (stcloud.ApiException, stcloud.TokenManagerException):
+            failed += 1
+        service.forget_faults()
+        if number >= meddled.requests:
+            break  # the whole operation went by without a fault
+        assert_steps(service)
+        rerun(operation, manager, service)
+        assert_ended(service, operation, number)
+        number += 1
+    assert number >= 2
+    assert failed or times == 1
+
+
+def assert_steps(service: Service) -> None:
+    """At no time has more than one token the name, or a date that was not reached ended."""
+    assert [kind for kind, _ in service.kinds].count("named") <= 1
+
+
+# Killed at every step.
+
+KILLED = textwrap.dedent(
+    """
+    import json, os, signal, sys
+    from datetime import timedelta
+    import stcloud
+    from stcloud import token_manager
+
+    def cut_off(host, key, file, operation, ahead, cut):
+        client = stcloud.ApiClient(stcloud.Configuration(host=host, api_key=key))
+        api = stcloud.TokensApiControllerApi(client)
+        now = token_manager._now
+        token_manager._now = lambda: now() + timedelta(hours=ahead)
+        points = iter(range(999))
+
+        def point():
+            if next(points) == cut:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        class Killing:
+            def __getattr__(self, method):
+                def call(*arguments):
+                    point()
+                    result = getattr(api, method)(*arguments)
+                    point()
+                    return result
+                return call
+
+        def publish(token):
+            point()
+            with open(file, "a") as published:
+                published.write(f"{token.token}\\n")
+            point()
+
+        manager = stcloud.TokenManager(Killing(), 789)
+        if operation == "ensure":
+            manager.ensure("shipper")
+        elif operation.startswith("rotate"):
+            hours = 1 if "overlap" in operation else 0
+            manager.rotate("shipper", publish, overlap=timedelta(hours=hours))
+        else:
+            manager.finish_rotations()
+
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            cut_off(**json.loads(line))
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        os.write(1, f"{os.waitstatus_to_exitcode(status)}\\n".encode())
+    """
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 needs POSIX")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_kill_at_each_step(connect: Connect, service: Service, clock: Clock, name: str) -> None:
+    """A process is killed before and after each request, and before and after publishing."""
+    operation, sandbox = OPERATIONS[name], service.sandbox
+    source = str(Path(stcloud.__file__).parents[1])
+    program = f"import sys; sys.path.insert(0, {source!r})\n{KILLED}"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        killed = 0
+        while True:
+            service.reset()
+            clock.ahead = timedelta(0)
+            manager = TokenManager(connect(), sandbox.app_id)
+            operation.prepare(manager, service, clock)
+            case = {
+                "host": sandbox.url,
+                "key": sandbox.api_key,
+                "file": str(service.file),
+                "operation": name,
+                "ahead": clock.ahead / HOUR,
+                "cut": killed,
+            }
+            process.stdin.write(json.dumps(case) + "\n")
+            code = int(process.stdout.readline())
+            if code == 0:
+                break
+            assert code == -9
+            rerun(operation, manager, service)
+            assert_ended(service, operation, killed)
+            killed += 1
+        process.stdin.close()
+    assert killed >= 4
+
+
+# Two managers at once, request by request.
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing that a manager does catches it."""
+
+
+class Actor:
+    """A manager on a thread of its own that waits before each request until it may go on."""
+
+    def __init__(self, api: stcloud.TokensApiControllerApi, app_id: int) -> None:
+        paced: Any = Meddled(api, before=self._wait)
+        self.manager = TokenManager(paced, app_id)
+        self.work: str | None = None
+        self.failure: BaseException | None = None
+        self._is_killed = False
+        self._may_go_on = threading.Semaphore(0)
+        self._has_stopped = threading.Semaphore(0)
+
+    def begin(self, work: str, call: Callable[[TokenManager], object]) -> None:
+        """Go to the first request."""
+        self.work, self._is_killed = work, False
+        threading.Thread(target=self._do, args=(call,)).start()
+        assert self._has_stopped.acquire(timeout=30)
+
+    def go_on(self, *, killed: bool = False) -> None:
+        """Make a request, and go to the next one or to the end; or die instead."""
+        self._is_killed = killed
+        self._may_go_on.release()
+        assert self._has_stopped.acquire(timeout=30)
+
+    def _wait(self, *_: object) -> None:
+        if not self._is_killed:
+            self._has_stopped.release()
+            self._may_go_on.acquire()
+        if self._is_killed:
+            raise Killed
+
+    def _do(self, call: Callable[[TokenManager], object]) -> None:
+        try:
+            call(self.manager)
+        except (stcloud.ApiException, stcloud.TokenManagerException, ZeroDivisionError, Killed):
+            pass
+        except BaseException as failure:  # noqa: BLE001  # the machine looks at it
+            self.failure = failure
+        self.work = None
+        self._has_stopped.release()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("work", ["ensure", "rotate"])
+def test_two_that_make_a_token_at_once_take_the_same(
+    api: stcloud.TokensApiControllerApi,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    work: str,
+    reverse: bool,
+) -> None:
+    """Wherever the one is when the other does all, and in whichever order tokens are listed."""
+    tokens = Store.tokens
+    order = -1 if reverse else 1
+    monkeypatch.setattr(Store, "tokens", lambda store, app_id: tokens(store, app_id)[::order])
+    sandbox, manager = service.sandbox, TokenManager(api, service.sandbox.app_id)
+    for steps in range(9):
+        service.reset()
+        slow = Actor(api, sandbox.app_id)
+        handed: list[int | None] = []
+        if work == "ensure":
+            slow.begin(work, lambda manager: handed.append(manager.ensure(NAME).id))  # noqa: B023
+        else:
+            manager.ensure(NAME)
+            slow.begin(work, lambda one: one.rotate(NAME, lambda token: handed.append(token.id)))  # noqa: B023
+        for _ in range(steps):
+            if slow.work:
+                slow.go_on()
+        if work == "ensure":
+            handed.append(manager.ensure(NAME).id)
+        else:
+            manager.rotate(NAME, lambda token: handed.append(token.id))  # noqa: B023
+        while slow.work:
+            slow.go_on()
+        assert slow.failure is None
+        current = manager.find(NAME)
+        assert current is not None
+        assert current.id == max(handed, key=lambda number: number or 0)
+        left = [kind for kind, _ in service.kinds if kind in ("named", "new", "next")]
+        assert left == ["named"], (steps, service.tokens)
+        if work == "ensure":
+            assert len(set(handed)) == 1
+
+
+class TwoManagers(RuleBasedStateMachine):
+    """Every operation beside every other; of rotations, one at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        sandbox = self.stack.enter_context(Sandbox())
+        patch = self.stack.enter_context(pytest.MonkeyPatch.context())
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        self.clock = Clock(patch)
+        self.service = Service(sandbox, patch, Path(folder, "published"))
+        policy = stcloud.RetryPolicy(backoff=0.001)
+        configuration = stcloud.Configuration(
+            host=sandbox.url, api_key=sandbox.api_key, retries=policy
+        )
+        client = self.stack.enter_context(stcloud.ApiClient(configuration))
+        self.api = stcloud.TokensApiControllerApi(client)
+        self.actors = [Actor(self.api, sandbox.app_id) for _ in range(2)]
+
+    def publish_badly(self, _: stcloud.TokenDto) -> None:
+        raise ZeroDivisionError
+
+    @rule(
+        number=st.integers(0, 1),
+        work=st.sampled_from(["ensure", "finish", "rotate", "rotate", "rotate badly", "overlap"]),
+    )
+    def begin(self, number: int, work: str) -> None:
+        actor, other = self.actors[number], self.actors[1 - number]
+        rotates = ("rotate", "rotate badly", "overlap")
+        if actor.work or (work in rotates and other.work in rotates):
+            return
+        calls: dict[str, Callable[[TokenManager], object]] = {
+            "ensure": lambda manager: self.service.publish(manager.ensure(NAME)),
+            "finish": lambda manager: manager.finish_rotations(),
+            "rotate": lambda manager: manager.rotate(NAME, self.service.publish),
+            "rotate badly": lambda manager: manager.rotate(NAME, self.publish_badly),
+            "overlap": lambda manager: manager.rotate(NAME, self.service.publish, overlap=HOUR),
+        }
+        actor.begin(work, calls[work])
+
+    @rule(number=st.integers(0, 1), times=st.integers(1, 9))
+    def go_on(self, number: int, times: int) -> None:
+        for _ in range(times):
+            if self.actors[number].work:
+                self.actors[number].go_on()
+
+    @rule(number=st.integers(0, 1))
+    def kill(self, number: int) -> None:
+        if self.actors[number].work:
+            self.actors[number].go_on(killed=True)
+
+    @rule(fault=st.sampled_from([*FAULTS.values()][:6]))
+    def fail(self, fault: Fault) -> None:
+        self.service.sandbox.fail_next(None, fault)
+
+    @rule(hours=st.sampled_from([1, 2, 30]))
+    def wait(self, hours: int) -> None:
+        self.clock.ahead += hours * HOUR
+
+    @invariant()
+    def holds(self) -> None:
+        assert not self.service.broken
+        assert not [actor.failure for actor in self.actors if actor.failure]
+        assert_steps(self.service)
+
+    def teardown(self) -> None:
+        try:
+            for actor in self.actors:
+                while actor.work:
+                    actor.go_on()
+            self.holds()
+            self.service.forget_faults()
+            manager = TokenManager(self.api, self.service.sandbox.app_id)
+            self.service.publish(manager.ensure(NAME))
+            manager.rotate(NAME, self.service.publish)
+            for _ in range(2):
+                self.clock.ahead += 2 * DAY
+                manager.finish_rotations()
+            self.holds()
+            assert self.service.kinds == [("named", True)]
+        finally:
+            self.stack.close()
+
+
+TwoManagers.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+test_two_managers_at_once = TwoManagers.TestCase

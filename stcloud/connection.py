@@ -54,6 +54,11 @@ class Silence(float):
         self.most = most
         return self
 
+    def for_connecting(self) -> Silence:
+        """Return the limit of connecting, under the same deadline."""
+        limits = self.limits
+        return Silence(Limits(limits.connect, limits.connect, limits.deadline))
+
 
 class Unsent(HTTPError):
     """There was no connection, so nothing was sent."""
@@ -70,13 +75,15 @@ class Watched(HTTPConnection):
 
     def connect(self) -> None:
         """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
-        if isinstance(self.timeout, Silence):
-            limits = self.timeout.limits
-            self.timeout = Silence(Limits(limits.connect, limits.connect, limits.deadline))
+        silence = self.timeout
+        if isinstance(silence, Silence):
+            self.timeout = silence.for_connecting()
         try:
             super().connect()
         except Exception as error:
             raise Unsent(error) from error
+        if isinstance(silence, Silence):  # to send with, as over a connection that was open
+            self.sock.settimeout(Silence(silence.limits))
 
     def response_class(  # type: ignore[override]  # called as the class would be
         self, sock: socket.socket, *arguments: Any, **named: Any
@@ -162,10 +169,10 @@ class _Timed:
         raw = self._sock.makefile("rb", buffering=0)
         if not isinstance(self._silence, Silence):  # not set by RestClient
             return io.BufferedReader(raw)
-        return io.BufferedReader(_TimedFile(self._sock, raw, self._silence))
+        return io.BufferedReader(TimedFile(self._sock, raw, self._silence))
 
 
-class _TimedFile(io.RawIOBase):
+class TimedFile(io.RawIOBase):
     """A socket's bytes, each wait for them bounded by what remains until the deadline."""
 
     def __init__(self, sock: socket.socket, raw: socket.SocketIO, silence: Silence) -> None:
@@ -175,12 +182,15 @@ class _TimedFile(io.RawIOBase):
         self._came = 0
 
     def readable(self) -> bool:
+        """As io asks."""
         return True
 
     def fileno(self) -> int:
+        """Return the socket's."""
         return self._raw.fileno()
 
     def readinto(self, buffer: WriteableBuffer) -> int:
+        """Wait for bytes, but not past the deadline; refuse more of them than are allowed."""
         left = self._silence.limits.left()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
@@ -193,5 +203,6 @@ class _TimedFile(io.RawIOBase):
         return size
 
     def close(self) -> None:
+        """Let go of the socket."""
         self._raw.close()
         super().close()

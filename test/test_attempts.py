@@ -416,6 +416,17 @@ def test_drip_ends_with_the_deadline(
     assert (error.attempts, error.outcome_unknown) == (1, True)
 
 
+def test_deadline_is_over_connecting(connect: Connect) -> None:
+    """A handshake that hangs ends with the deadline, though connecting might take longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
+        host = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        start = time.monotonic()
+        api = connect(host=host, deadline=0.5, connect_timeout=60, read_timeout=60)
+        error = failure(api, "get_app_tokens1")
+    assert time.monotonic() - start < 30
+    assert type(error) is stcloud.TimeoutException
+
+
 def test_deadline_is_over_all_attempts(sandbox: Sandbox, connect: Connect) -> None:
     """Attempts that each take less than the deadline do not add up to more than it."""
     sandbox.fail_next(None, Fault.hang(50), times=99)

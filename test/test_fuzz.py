@@ -315,6 +315,16 @@ def test_any_head_is_read_as_http_client_reads_it(head: bytes) -> None:
     assert_read_alike(head)
 
 
+def test_debug_output_is_that_of_http_client(capsys: pytest.CaptureFixture[str]) -> None:
+    """Someone who asks http.client to print what comes sees it."""
+    sent = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" + AFTER
+    printed = []
+    for kind in (Answer, http.client.HTTPResponse):
+        kind(cast("Any", Wire(sent)), debuglevel=1, method="GET").begin()
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != ""
+
+
 @pytest.mark.parametrize("line", [b"Content-Length: 17", b"transfer-encoding: Chunked"])
 def test_ordinary_head_needs_no_email_parser(monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
     """What servers usually send is read without it, or the time saved would be lost unseen."""

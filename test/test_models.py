@@ -333,6 +333,28 @@ def test_columns_read_what_rows_read(documents: list[Any]) -> None:
         assert quick == [TokenDto.from_json(document) for document in documents] * 16
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_column_of_one_odd_value_is_read_as_rows_are(name: str) -> None:
+    """What no ordinary list has is left to the reading of each object, which may refuse it."""
+    for value in [*FIELDS[name], "2026-01-02T12:00:00", 2**70]:
+        document = {**TOKEN_JSON, name: value}
+        quick = TokenDto.from_columns([document] * 16)
+        if quick is not None:
+            assert quick == [TokenDto.from_json(document)] * 16
+
+
+def test_models_of_ones_own_may_have_postponed_annotations() -> None:
+    """As `from __future__ import annotations` makes them."""
+    names: dict[str, Any] = {"Model": Model, "TokenDto": TokenDto, "__name__": __name__}
+    exec(  # noqa: S102  # a module with that import
+        "from __future__ import annotations\n"
+        "class Own(Model):\n    name: str | None = None\n    tokens: list[TokenDto] | None = None",
+        names,
+    )
+    own = names["Own"].from_json({"name": "n", "tokens": [{"id": 7}]})
+    assert (own.name, own.tokens) == ("n", [TokenDto(id=7)])
+
+
 def test_ordinary_lists_are_read_the_quick_way() -> None:
     """A list as the service answers it does not fall back to reading object by object."""
     assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}] * 16) is not None

@@ -3,6 +3,7 @@ import inspect
 import socket
 import ssl
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,6 +17,7 @@ import urllib3
 
 import stcloud
 from stcloud import rest
+from stcloud.connection import Limits, Silence, TimedFile, Watched
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -54,6 +56,49 @@ def server_that_sends(answer: bytes, *, hang: bool = False) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         done.set()
         thread.join(10)
+
+
+def test_bytes_on_the_wire_are_bounded() -> None:
+    """Also those that are no part of a body: here, interim answers without end."""
+    with server_that_sends(b"HTTP/1.1 100 Continue\r\n\r\n" * 400_000) as host:
+        error = failure(connected(host, max_response_bytes=1000))
+    assert type(error) is stcloud.ConnectionException
+    assert "bytes came" in str(error)
+
+
+def test_each_wait_is_for_what_is_left() -> None:
+    """A read begins with the time that remains until the deadline, not with that of the first."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        silence = Silence(Limits(5, 30, time.monotonic() + 20))
+        ours.settimeout(silence)
+        theirs.send(b"a")
+        raw: Any = socket.SocketIO(ours, "r")
+        assert TimedFile(ours, raw, silence).readinto(bytearray(1)) == 1
+        left = ours.gettimeout()
+    assert left is not None
+    assert left < silence
+
+
+def test_sending_has_the_limit_of_silence(sandbox: Sandbox) -> None:
+    """Also over a new connection, whose socket has had the limit of connecting."""
+    configuration = stcloud.Configuration(
+        host=sandbox.url, api_key=sandbox.api_key, connect_timeout=3, read_timeout=7
+    )
+    limits: list[float | None] = []
+
+    class Noted(Watched):
+        def send(self, data: Any) -> None:
+            super().send(data)
+            limits.append(self.sock.gettimeout() if self.sock else None)
+
+    with stcloud.ApiClient(configuration) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stcloud.rest.Watched", Noted)
+        api = stcloud.TokensApiControllerApi(client)
+        for _ in range(2):
+            api.create_app_token({}, sandbox.app_id)
+    assert limits
+    assert {round(limit or 0) for limit in limits} == {7}
 
 
 def urllib3_failures() -> dict[str, type[Exception]]:

@@ -14,6 +14,7 @@ from typing import (
     TypeGuard,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 from stcloud.compat import dataclass_transform
@@ -99,7 +100,10 @@ class Model(_Extra, metaclass=ModelType):
 
     def __init_subclass__(cls) -> None:
         names = cls.attribute_map
-        own = {name: _codec(kind) for name, kind in cls.__annotations__.items() if name in names}
+        kinds = cls.__annotations__
+        if any(isinstance(kind, str) for kind in kinds.values()):  # only then: it is slow
+            kinds = get_type_hints(cls)
+        own = {name: _codec(kind) for name, kind in kinds.items() if name in names}
         cls._codecs = getattr(cls, "_codecs", {}) | own
         cls.swagger_types = {name: codec.type_name for name, codec in cls._codecs.items()}
         cls._json_names = frozenset(cls.attribute_map.values())

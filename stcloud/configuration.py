@@ -230,11 +230,11 @@ class Configuration(Settings):
     )
     """Unused by this API, which has no downloads."""
     debug: Plain[bool] = Plain(checks.flag, default=False)
-    """Whether logger ``stcloud`` tells of each attempt; read when a client is made."""
+    """Whether logger ``stcloud`` tells of each attempt, too; read when a client is made."""
     logger_file: Setting[Path | None, str | None] = Setting(
         checks.optional(checks.new_file), default=None
     )
-    """File that logger ``stcloud`` writes to; read when a client is made."""
+    """File that logger ``stcloud`` writes to, a line for each call; read when a client is made."""
     logger_format: Plain[str] = Plain(
         _log_format, default="%(asctime)s %(name)s %(levelname)s %(message)s"
     )

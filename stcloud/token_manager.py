@@ -7,13 +7,14 @@ All state is in the service, in the names and the enabled flags of an app's toke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from stcloud import token_names
 from stcloud.api import TokensApiControllerApi
-from stcloud.exceptions import ApiException
+from stcloud.exceptions import ApiException, NotFoundException
 from stcloud.logs import logger
 from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
 from stcloud.token_names import (
@@ -126,12 +127,11 @@ class TokenManager:
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
         family = run.family(token_names.checked(name))
-        if family.current is None:
-            family = run.with_unused(family, rights)
         token = family.current
         if token is None:
-            token = run.update("promote", family.unused(rights), name=name)
-        run.delete_surplus(token)
+            family, unused = run.unused(family, rights)
+            token = family.current or run.update("promote", unused, name=name)
+            run.delete_surplus(token)
         token_names.check(token, rights if enable else {**rights, "enabled": True})
         if family.is_unfinished:
             run.update("promote", token, name=name)
@@ -212,14 +212,16 @@ class _Run:
         """Read the list, and return what belongs to a name."""
         return self.families().get(name) or Family(name)
 
-    def with_unused(self, family: Family, rights: Mapping[str, bool]) -> Family:
-        """Return the family with a token of these rights that nobody uses, made if need be.
+    def unused(self, family: Family, rights: Mapping[str, bool]) -> tuple[Family, TokenDto]:
+        """Return a token of these rights that nobody uses, made if need be, and the family then.
 
-        If it is unknown whether it was made, the list tells. Of two that are made at once, by two
-        managers, both take the first.
+        If it is unknown whether one was made, the list tells. Of two that are made at once, by
+        two managers, both take the first. One that may soon be deleted as abandoned is not taken.
         """
-        if family.unused(rights) is not None:
-            return family
+        since = _now() - _ABANDONED / 2
+        token = family.unused(rights, since)
+        if token is not None:
+            return family, token
         body = CreateTokenDto(token_names.new(family.name), **rights)
         failure: Exception = MissingTokenException(f"{body.name!r} was made, and is not listed")
         try:
@@ -231,27 +233,26 @@ class _Run:
                 raise
             failure = error
         family = self.family(family.name)
-        if family.unused(rights) is None:
-            if self._made is None:
-                raise failure
-            family.new.append(self._made)
-        return family
+        token = family.unused(rights, since) or self._made
+        if token is None:
+            raise failure
+        return family, token
 
     def successor(self, family: Family, predecessor: TokenDto) -> TokenDto:
         """Return the token that is to follow, marked as next."""
-        if not family.next:
-            rights = {name: bool(getattr(predecessor, name)) for name in ("readable", "writeable")}
-            family = self.with_unused(family, rights)
-            if not family.next:
-                token = family.unused(rights)
-                self.delete_surplus(token)
-                return self.update("mark", token, name=token_names.following(family.name))
-        self.delete_surplus(family.next[0])
-        return family.next[0]
+        if family.next:
+            return family.next[0]
+        rights = {name: bool(getattr(predecessor, name)) for name in ("readable", "writeable")}
+        family, token = self.unused(family, rights)
+        chosen = family.next[0] if family.next else token  # another manager may have been quicker
+        self.delete_surplus(chosen)
+        if chosen is token:
+            self.update("mark", token, name=token_names.following(family.name))
+        return chosen
 
-    def delete_surplus(self, chosen: TokenDto | None) -> None:
+    def delete_surplus(self, chosen: TokenDto) -> None:
         """Delete what was made here if another token was chosen: nobody has seen it."""
-        if self._made is not None and chosen is not None and self._made.id != chosen.id:
+        if self._made is not None and self._made.id != chosen.id:
             self._delete(self._made)
 
     def publish(self, name: str, successor: TokenDto, publish: Publish) -> None:
@@ -306,9 +307,8 @@ class _Run:
         due += [Step("publish", token.id, now) for token in family.next if token is not current]
         return Rotation(family.name, current, tuple(self._done), tuple(due))
 
-    def update(self, step: str, token: TokenDto | None, **fields: Any) -> TokenDto:
+    def update(self, step: str, token: TokenDto, **fields: Any) -> TokenDto:
         """Change a token, and return it as it is then."""
-        token = cast("TokenDto", token)
         answered = self._request(
             step,
             token,
@@ -331,7 +331,8 @@ class _Run:
 
     def _delete(self, token: TokenDto) -> None:
         method = self._api.delete_app_token1_with_http_info
-        self._request("delete", token, method, self._app_id, token.id)
+        with suppress(NotFoundException):  # another manager was quicker
+            self._request("delete", token, method, self._app_id, token.id)
 
     def _request(
         self, step: str, token: TokenDto | None, method: Callable[..., Any], *arguments: object

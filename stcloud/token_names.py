@@ -87,9 +87,12 @@ class Family:
             raise AmbiguousTokenException(f"several tokens are named {self.name!r}: {ids}")
         return next(iter(self.named), self.next[0] if self.is_unfinished else None)
 
-    def unused(self, rights: Mapping[str, bool]) -> TokenDto | None:
-        """Return the first token with these rights that was made for the name."""
-        return next((token for token in self.new if not drift(token, rights)), None)
+    def unused(self, rights: Mapping[str, bool], since: datetime) -> TokenDto | None:
+        """Return the first token that was made with these rights, since a moment."""
+        fresh = (
+            token for token in self.new if token.created_at is None or token.created_at > since
+        )
+        return next((token for token in fresh if not drift(token, rights)), None)
 
 
 def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:

@@ -34,13 +34,14 @@ Connect = Callable[..., stcloud.TokensApiControllerApi]
 
 
 class Clock:
-    """The managers' clock, which can be put forward."""
+    """The clock of managers and service, which can be put forward."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta(0)
         monkeypatch.setattr(token_manager, "_now", self.now)
+        monkeypatch.setattr("stcloud.sandbox.store.datetime", self)
 
-    def now(self) -> datetime:
+    def now(self, _: timezone = timezone.utc) -> datetime:
         return datetime.now(timezone.utc) + self.ahead
 
 
@@ -390,6 +391,34 @@ def test_abandoned_token_is_removed(
     clock.ahead = HOUR + timedelta(seconds=2)
     manager.finish_rotations()
     assert service.kinds == [("named", True)]
+
+
+def test_token_that_may_soon_be_removed_is_not_taken(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+) -> None:
+    """Else finish_rotations might delete it as abandoned when it is current."""
+    service.publish(manager.ensure(NAME))
+    create(api, service.sandbox, token_names.new(NAME))
+    clock.ahead = HOUR / 2 + timedelta(seconds=2)
+    current = manager.rotate(NAME, service.publish).token
+    assert current is not None
+    assert current.id == 791
+
+
+def test_token_that_another_manager_deleted_is_no_failure(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+) -> None:
+    """It is gone, as it should be."""
+    service.publish(manager.ensure(NAME))
+    manager.rotate(NAME, service.publish)
+    clock.ahead = DAY * 2
+    other = Actor(api, service.sandbox.app_id)
+    other.begin("finish", lambda manager: manager.finish_rotations())
+    other.go_on()  # it has the list
+    assert [step.step for step in manager.finish_rotations()[0].done] == ["delete"]
+    other.go_on()
+    assert (other.work, other.failure) == (None, None)
+    assert not other.errors
 
 
 def test_unmanaged_tokens_are_left_alone(
@@ -844,6 +873,7 @@ class Actor:
         paced: Any = Meddled(api, before=self._wait)
         self.manager = TokenManager(paced, app_id)
         self.work: str | None = None
+        self.errors: list[BaseException] = []
         self.failure: BaseException | None = None
         self._is_killed = False
         self._may_go_on = threading.Semaphore(0)
@@ -871,8 +901,13 @@ class Actor:
     def _do(self, call: Callable[[TokenManager], object]) -> None:
         try:
             call(self.manager)
-        except (stcloud.ApiException, stcloud.TokenManagerException, ZeroDivisionError, Killed):
-            pass
+        except (
+            stcloud.ApiException,
+            stcloud.TokenManagerException,
+            ZeroDivisionError,
+            Killed,
+        ) as error:
+            self.errors.append(error)
         except BaseException as failure:  # noqa: BLE001  # the machine looks at it
             self.failure = failure
         self.work = None

@@ -79,7 +79,7 @@ class ApiClient:
     @configuration.setter
     def configuration(self, settings: Configuration) -> None:
         self._configuration = checks.instance("configuration", settings, Configuration)
-        self.rest_client = RestClient(settings)
+        self.rest_client: RestClient = RestClient(settings)
         self._budget = Budget(settings.retries.budget)
 
     @property

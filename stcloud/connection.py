@@ -77,7 +77,7 @@ class Watched(HTTPConnection):
         """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
         silence = self.timeout
         if isinstance(silence, Silence):
-            self.timeout = silence.for_connecting()
+            self.timeout: float | None = silence.for_connecting()
         try:
             super().connect()
         except Exception as error:
@@ -121,6 +121,18 @@ class Answer(ClientResponse):
     That parser takes a sixth of a call's time. Ordinary is a head that came in one piece, in
     visible ASCII, and says once how its body is framed; http.client reads all others.
     """
+
+    # What _take sets, with the types that http.client gives it.
+    version: int
+    code: int
+    status: int
+    reason: str
+    headers: HTTPMessage
+    msg: HTTPMessage
+    chunked: bool
+    chunk_left: int | None
+    length: int | None
+    will_close: bool
 
     def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
         super().__init__(sock, *arguments, **named)

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stcloud.models.error import Error
 from stcloud.models.values import Mismatch, is_array, is_object, mask_uuids
@@ -69,12 +69,14 @@ class ApiException(Exception):
         self.reason = reason
         self.body = body
         self.headers = headers
-        self.errors = list(errors)
+        self.errors: list[Error] = list(errors)
         self.message = message
         self.outcome = outcome
         self.attempts = 1
-        self.outcome_unknown = outcome.may_be_done
-        self.retry_after = None if headers is None else _seconds(headers.get("Retry-After"))
+        self.outcome_unknown: bool = outcome.may_be_done
+        self.retry_after: float | None = (
+            None if headers is None else _seconds(headers.get("Retry-After"))
+        )
 
     @classmethod
     def of_answer(
@@ -99,7 +101,7 @@ class ApiException(Exception):
             return text and text.replace(secret, "****")
 
         self.reason, self.message, self.body = map(without, (self.reason, self.message, self.body))
-        self.args = self.status, self.reason
+        self.args: tuple[Any, ...] = self.status, self.reason
         for error in self.errors:
             error.code, error.message = without(error.code), without(error.message)
 

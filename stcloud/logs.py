@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stcloud.models.values import mask_uuids
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-logger = logging.getLogger("stcloud")
+logger: Final = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
 
 
@@ -34,9 +34,9 @@ class Call:
         self._operation = operation
         self._ids = ids
         self._started = time.monotonic()
-        self.attempts = 0
-        self.status = 0
-        self.note = ""
+        self.attempts: int = 0
+        self.status: int = 0
+        self.note: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +82,7 @@ class Attempt:
         self._path = path
         self._number = number
         self._started = time.monotonic()
-        self.size = 0
+        self.size: int = 0
 
     def ended(self, result: object) -> None:
         """Log what came of it: the status, or why there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from stcloud.models.model import Model
 
@@ -23,7 +23,7 @@ class Operation:
         self.answer = answer
         self.body = body
         # {appId}, as the API names it, is filled with the argument app_id
-        self.template = re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), path)
+        self.template: Final = re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), path)
 
 
 class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):

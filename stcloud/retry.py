@@ -112,8 +112,8 @@ class Course:
         self._budget = budget
         self._method = method
         self._taken: float | None = None
-        self.attempts = 1
-        self.outcome_unknown = False
+        self.attempts: int = 1
+        self.outcome_unknown: bool = False
 
     def wait_after(
         self, outcome: Outcome, *, timed_out: bool, retry_after: float | None, left: float

@@ -6,7 +6,7 @@ All state is in the service, in the names and the enabled flags of an app's toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
@@ -18,7 +18,6 @@ from stcloud.exceptions import ApiException, NotFoundException
 from stcloud.logs import logger
 from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
 from stcloud.token_names import (
-    AmbiguousTokenException,
     Family,
     MissingTokenException,
     TokenManagerException,
@@ -36,8 +35,8 @@ class Event(NamedTuple):
     operation: str
     """``ensure``, ``rotate`` or ``finish_rotations``."""
     step: str
-    """``create``, ``mark``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable``, or
-    ``delete``."""
+    """``create``, ``mark``, ``publish``, ``withdraw``, ``retire``, ``promote``, ``enable``,
+    ``disable`` or ``delete``."""
     app_id: Id
     token_id: int | None
     fingerprint: str | None
@@ -123,15 +122,15 @@ class TokenManager:
             AmbiguousTokenException: several tokens have the name.
             TokenDriftException: it has other rights, which the API cannot change; or it is
                 disabled, and ``enable`` is False.
+            TokenManagerException: the service does not keep names as they are given, say.
             ApiException: a request failed; the next call goes on from there.
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
         family = run.family(token_names.checked(name))
         token = family.current
         if token is None:
-            family, unused = run.unused(family, rights)
+            family, unused = run.unused(family, {**rights, "enabled": True})
             token = family.current or run.update("promote", unused, name=name)
-            run.delete_surplus(token)
         token_names.check(token, rights if enable else {**rights, "enabled": True})
         if family.is_unfinished:
             run.update("promote", token, name=name)
@@ -144,13 +143,15 @@ class TokenManager:
         cut off in it, the next call hands it the same token again. Afterwards the predecessor
         stays enabled for the overlap; without one it is disabled here.
 
-        If ``publish`` raises, the new token is deleted, the predecessor is as it was, and what was
-        raised goes on to the caller. Only one ``rotate`` of a name may run at a time.
+        If ``publish`` raises, the new token is deleted, unless an earlier call has handed it out
+        too; the predecessor is as it was, and what was raised goes on to the caller. Only one
+        ``rotate`` of a name may run at a time.
 
         Raises:
             MissingTokenException: no token has the name, or the new one was removed meanwhile.
             AmbiguousTokenException: several tokens have the name.
-            TokenDriftException: the current token is disabled.
+            TokenDriftException: the current token, or the new one meanwhile, is disabled.
+            TokenManagerException: the service does not tell rights or values, say.
             ApiException: a request failed; the next call goes on from there.
         """
         _duration("overlap", overlap)
@@ -159,8 +160,8 @@ class TokenManager:
         if family.current is None:
             raise MissingTokenException(f"no token is named {name!r}; ensure() makes one")
         token_names.check(family.current, {"enabled": True})
-        successor = run.successor(family, family.current)
-        run.publish(name, successor, publish)
+        successor, is_own = run.successor(family, family.current)
+        run.publish(name, successor, publish, is_own=is_own)
         run.replace(name, successor, overlap)
         return run.finished(run.family(name), self._keep_disabled)
 
@@ -171,19 +172,24 @@ class TokenManager:
         for which something was done or is due.
 
         Raises:
-            ApiException: a request failed; the next call goes on from there.
+            ApiException: a request failed, after all other names were seen to.
         """
         rotations: list[Rotation] = []
-        for family in self._run("finish_rotations").families().values():
-            if not family.is_marked:
-                continue
+        failures: list[ApiException] = []
+        families = self._run("finish_rotations").families().values()
+        for name in [family.name for family in families if family.is_marked]:
             run = self._run("finish_rotations")
             try:
+                family = run.family(name)  # as it is now, for the others have taken time
                 if family.is_unfinished and family.current is not None:
-                    run.update("promote", family.current, name=family.name)
+                    run.update("promote", family.current, name=name)
                 rotations.append(run.finished(family, self._keep_disabled))
-            except AmbiguousTokenException as error:
+            except TokenManagerException as error:
                 logger.warning("finish_rotations leaves a name as it is: %s", error)
+            except ApiException as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return [rotation for rotation in rotations if rotation.done or rotation.due]
 
     def _run(self, operation: str) -> _Run:
@@ -201,84 +207,100 @@ class _Run:
         self._operation = operation
         self._observer = observer
         self._done: list[Step] = []
-        self._made: TokenDto | None = None
 
     def families(self) -> dict[str, Family]:
         """Read the list."""
-        data = self._api.get_app_tokens1(self._app_id).data
-        return token_names.families(filter(None, (data and data.tokens) or ()))
+        return token_names.families(self._tokens())
 
     def family(self, name: str) -> Family:
         """Read the list, and return what belongs to a name."""
         return self.families().get(name) or Family(name)
 
-    def unused(self, family: Family, rights: Mapping[str, bool]) -> tuple[Family, TokenDto]:
-        """Return a token of these rights that nobody uses, made if need be, and the family then.
+    def unused(self, family: Family, wanted: dict[str, bool]) -> tuple[Family, TokenDto]:
+        """Return a token as wanted that nobody uses, made if need be, and the family then.
 
         If it is unknown whether one was made, the list tells. Of two that are made at once, by
-        two managers, both take the first. One that may soon be deleted as abandoned is not taken.
+        two managers, both take the first; the other is left for ``finish_rotations``. One that
+        this may soon delete is not taken.
         """
         since = _now() - _ABANDONED / 2
-        token = family.unused(rights, since)
+        token = family.unused(wanted, since)
         if token is not None:
             return family, token
-        body = CreateTokenDto(token_names.new(family.name), **rights)
-        failure: Exception = MissingTokenException(f"{body.name!r} was made, and is not listed")
+        name = token_names.new(family.name)
+        body = CreateTokenDto(name, wanted["readable"], wanted["writeable"])
+        problem = f"{name!r} was made, and is not listed: call again"
+        failure: Exception = MissingTokenException(problem)
+        made = None
         try:
-            self._made = self._request(
-                "create", None, self._api.create_app_token_with_http_info, body, self._app_id
-            )
+            create = self._api.create_app_token_with_http_info
+            made = self._request("create", None, create, body, self._app_id)
         except ApiException as error:
             if not error.outcome_unknown:
                 raise
             failure = error
         family = self.family(family.name)
-        token = family.unused(rights, since) or self._made
+        token = family.unused(wanted, since) or made
         if token is None:
             raise failure
+        token_names.check(token, wanted)
         return family, token
 
-    def successor(self, family: Family, predecessor: TokenDto) -> TokenDto:
-        """Return the token that is to follow, marked as next."""
-        if family.next:
-            return family.next[0]
-        rights = {name: bool(getattr(predecessor, name)) for name in ("readable", "writeable")}
-        family, token = self.unused(family, rights)
-        chosen = family.next[0] if family.next else token  # another manager may have been quicker
-        self.delete_surplus(chosen)
-        if chosen is token:
-            self.update("mark", token, name=token_names.following(family.name))
-        return chosen
+    def successor(self, family: Family, predecessor: TokenDto) -> tuple[TokenDto, bool]:
+        """Return the token that is to follow, and whether this call is the first to hand it out."""
+        if predecessor.readable is None or predecessor.writeable is None:
+            raise TokenManagerException(f"the service does not tell the rights of {family.name!r}")
+        rights = {"readable": predecessor.readable, "writeable": predecessor.writeable}
+        wanted = {**rights, "enabled": True}
+        handed_out = [token for token in family.next if not token_names.drift(token, wanted)]
+        if not handed_out:
+            family, token = self.unused(family, wanted)
+            handed_out = [token for token in family.next if not token_names.drift(token, wanted)]
+            if not handed_out:
+                name = token_names.following(family.name)
+                return self.update("mark", token, name=name), True
+        return handed_out[0], False
 
-    def delete_surplus(self, chosen: TokenDto) -> None:
-        """Delete what was made here if another token was chosen: nobody has seen it."""
-        if self._made is not None and self._made.id != chosen.id:
-            self._delete(self._made)
-
-    def publish(self, name: str, successor: TokenDto, publish: Publish) -> None:
-        """Hand the successor out; if that fails, delete it, unless it is current by now."""
+    def publish(self, name: str, successor: TokenDto, publish: Publish, *, is_own: bool) -> None:
+        """Hand the successor out; if that fails, delete it, unless others may have it."""
         from copy import copy  # few that import the client rotate
 
+        if not successor.token:
+            raise TokenManagerException(
+                f"the service does not tell the value of {successor.name!r}"
+            )
         handed = copy(successor)
         handed.name = name
         try:
-            publish(handed)
+            _refuse_coroutine(publish(handed))
         except BaseException as failure:
-            self._tell("publish", successor, 1, failure)
             try:
-                current = self.family(name).current
-                if current is not None and current.enabled and current.id != successor.id:
-                    self._delete(successor)
-            except (ApiException, AmbiguousTokenException) as error:
+                if is_own:
+                    self._withdraw(name, successor)
+            except (ApiException, TokenManagerException) as error:
                 logger.warning("token %s could not be deleted: %s", successor.id, error)
+            self._tell("publish", successor, 1, failure)
             raise
         self._tell("publish", successor, 1)
+
+    def _withdraw(self, name: str, successor: TokenDto) -> None:
+        """Delete what was handed out in vain.
+
+        First its name says so, or a late delete could meet a token that the next call hands out.
+        """
+        current = self.family(name).current
+        if current is not None and current.enabled and current.id != successor.id:
+            self.update("withdraw", successor, name=token_names.off(name, _now()))
+            self._delete(self.update("disable", successor, enabled=False))
 
     def replace(self, name: str, successor: TokenDto, overlap: timedelta) -> None:
         """Call the predecessor old, which records that publish has returned; pass its name on."""
         family = self.family(name)
-        if all(token.id != successor.id for token in [*family.named, *family.next]):
-            raise MissingTokenException(f"token {successor.id}, the next {name!r}, was removed")
+        listed = {token.id: token for token in [*family.named, *family.next]}.get(successor.id)
+        if listed is None:
+            problem = f"token {successor.id}, the next {name!r}, was removed while it was published"
+            raise MissingTokenException(f"{problem}: publish another with rotate()")
+        token_names.check(listed, {"enabled": True})
         current = family.current
         if current is not None and current.id != successor.id:
             self.update("retire", current, name=token_names.old(name, _after(overlap)))
@@ -289,12 +311,13 @@ class _Run:
         due: list[Step] = []
         current, now = family.current, _now()
         if current is None or not current.enabled:
+            logger.warning("no enabled token is named %r: nothing is done for it", family.name)
             return Rotation(family.name, current, tuple(self._done), ())
         for token, date in family.off:
             if not token.enabled:  # else a person has taken it back
                 self._delete_at(date, token, due)
         for token in family.new:
-            if token.created_at is not None:
+            if token.created_at is not None and token.created_at <= now:
                 self._delete_at(token.created_at + _ABANDONED, token, due)
         for token, date in family.old:
             if date > now:
@@ -308,20 +331,34 @@ class _Run:
         return Rotation(family.name, current, tuple(self._done), tuple(due))
 
     def update(self, step: str, token: TokenDto, **fields: Any) -> TokenDto:
-        """Change a token, and return it as it is then."""
-        answered = self._request(
-            step,
-            token,
-            self._api.update_app_token_with_http_info,
-            UpdateTokenDto(**fields),
-            self._app_id,
-            token.id,
-        )
+        """Change a token, and return it as it is then; if that is unknown, the list tells."""
+        update, body = self._api.update_app_token_with_http_info, UpdateTokenDto(**fields)
+        try:
+            answered = self._request(step, token, update, body, self._app_id, token.id)
+        except ApiException as error:
+            if not error.outcome_unknown:
+                raise
+            answered = next((each for each in self._tokens() if each.id == token.id), None)
+            if answered is None or token_names.drift(answered, fields):
+                raise
         for name, value in fields.items():
             setattr(token, name, value)
         if answered is not None and answered.name != token.name:
-            raise TokenManagerException(f"the service renamed {token.name!r} to {answered.name!r}")
+            problem = (
+                f"the service calls token {token.id} {answered.name!r}, and not {token.name!r}"
+            )
+            raise TokenManagerException(f"{problem}: choose a plainer name, and delete the token")
         return token
+
+    def _tokens(self) -> list[TokenDto]:
+        try:
+            data = self._api.get_app_tokens1(self._app_id).data
+        except ApiException as error:
+            error.body = None  # it may hold the values of tokens
+            raise
+        if data is None or data.tokens is None:
+            raise TokenManagerException("the service answered no list of tokens: call again")
+        return [token for token in data.tokens if token and token.id]
 
     def _delete_at(self, date: datetime, token: TokenDto, due: list[Step]) -> None:
         if date <= _now():
@@ -330,9 +367,9 @@ class _Run:
             due.append(Step("delete", token.id, date))
 
     def _delete(self, token: TokenDto) -> None:
-        method = self._api.delete_app_token1_with_http_info
+        delete = self._api.delete_app_token1_with_http_info
         with suppress(NotFoundException):  # another manager was quicker
-            self._request("delete", token, method, self._app_id, token.id)
+            self._request("delete", token, delete, self._app_id, token.id)
 
     def _request(
         self, step: str, token: TokenDto | None, method: Callable[..., Any], *arguments: object
@@ -341,6 +378,7 @@ class _Run:
         try:
             info = method(*arguments)
         except ApiException as error:
+            error.body = None  # it may hold the values of tokens
             self._tell(step, token, error.attempts, error)
             raise
         answer = info[0]
@@ -364,6 +402,12 @@ class _Run:
                 self._observer(event)
             except Exception:  # noqa: BLE001  # whatever a stranger's code raises
                 logger.exception("the observer failed")
+
+
+def _refuse_coroutine(result: object) -> None:
+    if hasattr(result, "__await__"):  # nothing has run yet
+        getattr(result, "close", bool)()
+        raise TypeError("publish must be a plain function, which runs when it is called")
 
 
 def _now() -> datetime:

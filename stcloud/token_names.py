@@ -4,7 +4,7 @@
 Name                                         Enabled  What it is
 ===========================================  =======  =============================================
 ``shipper``                                  yes      the current token
-``shipper [new]``                            yes      made, and used by nobody; may be deleted
+``shipper [new]``                            yes      made; the next call that makes one takes it
 ``shipper [next]``                           yes      handed to ``publish``, which has not returned
 ``shipper [old, disable after <date>]``      yes      replaced, and valid for the overlap
 ``shipper [off, delete after <date>]``       no       replaced; a person can still take it back
@@ -48,10 +48,14 @@ class TokenDriftException(TokenManagerException):
     ``wanted`` and ``found`` are dicts of what differs among readable, writeable and enabled.
     """
 
-    def __init__(self, token: TokenDto, wanted: dict[str, bool], found: dict[str, Any]) -> None:
-        super().__init__(f"token {token.id}, {token.name!r}, is {found}, and not {wanted}")
-        self.wanted = wanted
-        self.found = found
+    def __init__(self, token: str, wanted: dict[str, bool], found: dict[str, Any]) -> None:
+        super().__init__(token, wanted, found)
+        self.wanted: dict[str, bool] = wanted
+        self.found: dict[str, Any] = found
+
+    def __str__(self) -> str:
+        advice = "enable it, if nobody minds" if "enabled" in self.found else "rename or delete it"
+        return f"{self.args[0]} is {self.found}, and not {self.wanted}: {advice}"
 
 
 class Family:
@@ -67,7 +71,7 @@ class Family:
 
     @property
     def is_marked(self) -> bool:
-        """Whether any of its tokens was made by a manager's rotation, and is not current."""
+        """Whether any of its tokens has a mark."""
         return bool(self.new or self.next or self.old or self.off)
 
     @property
@@ -84,15 +88,16 @@ class Family:
         """
         if len(self.named) > 1:
             ids = ", ".join(str(token.id) for token in self.named)
-            raise AmbiguousTokenException(f"several tokens are named {self.name!r}: {ids}")
+            problem = f"several tokens are named {self.name!r}: {ids}"
+            raise AmbiguousTokenException(f"{problem}; rename or delete all but one")
         return next(iter(self.named), self.next[0] if self.is_unfinished else None)
 
-    def unused(self, rights: Mapping[str, bool], since: datetime) -> TokenDto | None:
-        """Return the first token that was made with these rights, since a moment."""
+    def unused(self, wanted: Mapping[str, bool], since: datetime) -> TokenDto | None:
+        """Return the first token as wanted that was made since a moment, and not used."""
         fresh = (
             token for token in self.new if token.created_at is None or token.created_at > since
         )
-        return next((token for token in fresh if not drift(token, rights)), None)
+        return next((token for token in fresh if not drift(token, wanted)), None)
 
 
 def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:
@@ -153,14 +158,15 @@ def checked(name: str) -> str:
     return name
 
 
-def drift(token: TokenDto, wanted: Mapping[str, bool]) -> dict[str, Any]:
+def drift(token: TokenDto, wanted: Mapping[str, object]) -> dict[str, Any]:
     """Return what of a token differs from what is wanted."""
     found = {name: getattr(token, name) for name in wanted}
-    return {name: value for name, value in found.items() if value is not wanted[name]}
+    return {name: value for name, value in found.items() if value != wanted[name]}
 
 
 def check(token: TokenDto, wanted: dict[str, bool]) -> None:
     """Raise TokenDriftException if a token is not as wanted."""
     found = drift(token, wanted)
     if found:
-        raise TokenDriftException(token, {name: wanted[name] for name in found}, found)
+        named = f"token {token.id}, {token.name!r},"
+        raise TokenDriftException(named, {name: wanted[name] for name in found}, found)

@@ -1,13 +1,16 @@
 """Tokens by name: what is found, made and replaced, whatever fails and wherever it is cut off."""
 
+import hashlib
 import json
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import copy
@@ -316,7 +319,7 @@ def test_publish_that_raises_while_the_service_is_down(
     service.publish(manager.ensure(NAME))
 
     def publish(_: stcloud.TokenDto) -> None:
-        service.sandbox.fail_next("delete_app_token1", Fault.status(500), 9)
+        service.sandbox.fail_next("update_app_token", Fault.status(500), 9)
         raise OSError("no disk")
 
     with caplog.at_level(logging.WARNING, "stcloud"), pytest.raises(OSError, match="no disk"):
@@ -534,7 +537,7 @@ def test_service_that_changes_names_is_told(
         return run(store, app_id, token_id, {**fields, "name": str(fields["name"])[:3]})
 
     monkeypatch.setattr(Store, "update", update)
-    with pytest.raises(stcloud.TokenManagerException, match="'shipper' to 'shi'"):
+    with pytest.raises(stcloud.TokenManagerException, match="789 'shi', and not 'shipper'"):
         manager.ensure(NAME)
 
 
@@ -548,6 +551,198 @@ def test_answers_without_content(manager: TokenManager, service: Service) -> Non
     sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}', committed=False))
     with pytest.raises(stcloud.MissingTokenException, match="is not listed"):
         manager.rotate(NAME, service.publish)
+
+
+def test_successor_that_an_earlier_call_handed_out_is_not_deleted(
+    manager: TokenManager, service: Service
+) -> None:
+    """Everyone may have it: a later publish that fails does not take it from them."""
+    service.publish(manager.ensure(NAME))
+    service.sandbox.fail_next("update_app_token", Fault.status(400))  # spent on marking
+    with pytest.raises(stcloud.BadRequestException):
+        manager.rotate(NAME, service.publish)
+
+    def publish(token: stcloud.TokenDto) -> None:
+        service.publish(token)
+        service.sandbox.fail_next("update_app_token", Fault.status(400))  # so it is not recorded
+
+    with pytest.raises(stcloud.BadRequestException):
+        manager.rotate(NAME, publish)
+
+    def publish_in_vain(_: stcloud.TokenDto) -> None:
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish_in_vain)
+    assert service.kinds == [("named", True), ("next", True)]
+
+
+def test_late_delete_meets_no_token_in_use(
+    connect: Connect, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that the service does long after it was asked; the next rotation is done by then."""
+    delete, late = Store.delete, threading.Event()
+    first = iter([True])
+
+    def slowly(store: Store, *ids: int) -> None:
+        assert not next(first, False) or late.wait(30)
+        delete(store, *ids)
+
+    monkeypatch.setattr(Store, "delete", slowly)
+    manager = TokenManager(connect(retries=0, read_timeout=0.2), service.sandbox.app_id)
+    service.publish(manager.ensure(NAME))
+
+    def publish_in_vain(_: stcloud.TokenDto) -> None:
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish_in_vain)
+    manager.rotate(NAME, service.publish)
+    late.set()
+    monkeypatch.setattr(Store, "delete", delete)
+    manager.finish_rotations()
+    assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
+
+
+def test_ensure_beside_a_rotation_takes_nothing_from_it(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """What one made in vain, another may have published."""
+    slow = Actor(api, service.sandbox.app_id)
+    slow.begin("ensure", lambda manager: manager.ensure(NAME))
+    slow.go_on()  # it has seen that there is none
+    service.publish(manager.ensure(NAME))
+    slow.go_on()  # it has made one
+    manager.rotate(NAME, service.publish)
+    while slow.work:
+        slow.go_on()
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+@pytest.mark.parametrize(
+    "leftover", [{"enabled": False}, {"writeable": False}], ids=["disabled", "other rights"]
+)
+@pytest.mark.parametrize("mark", [token_names.new, token_names.following])
+def test_unfit_leftover_is_not_published(
+    manager: TokenManager,
+    api: stcloud.TokensApiControllerApi,
+    service: Service,
+    mark: Callable[[str], str],
+    leftover: dict[str, bool],
+) -> None:
+    """A person disabled it, or it was made for something else."""
+    service.publish(manager.ensure(NAME))
+    rights = {name: value for name, value in leftover.items() if name != "enabled"}
+    api.create_app_token({"name": mark(NAME), **rights}, service.sandbox.app_id)
+    if "enabled" in leftover:
+        api.update_app_token(leftover, service.sandbox.app_id, 790)
+    current = manager.rotate(NAME, service.publish).token
+    assert current is not None
+    assert (current.id, current.enabled, current.writeable) == (791, True, True)
+
+
+def test_successor_that_is_disabled_while_it_is_published(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """The predecessor is left as it was."""
+    service.publish(manager.ensure(NAME))
+
+    def publish(token: stcloud.TokenDto) -> None:
+        api.update_app_token({"enabled": False}, service.sandbox.app_id, token.id or 0)
+
+    with pytest.raises(stcloud.TokenDriftException, match="790"):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True), ("next", False)]
+
+
+@pytest.mark.parametrize("field", ["readable", "writeable", "token", "tokens"])
+def test_what_the_service_does_not_tell_is_not_guessed(
+    manager: TokenManager, service: Service, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    """Neither rights, nor a value to publish, nor that there are no tokens."""
+    manager.ensure(NAME)
+    if field == "tokens":
+        service.sandbox.fail_next("get_app_tokens1", Fault.body(b'{"success": true}'))
+    else:
+        tokens = Store.tokens
+        monkeypatch.setattr(
+            Store, "tokens", lambda *ids: [{**token, field: None} for token in tokens(*ids)]
+        )
+    with pytest.raises(stcloud.TokenManagerException, match="the service"):
+        manager.rotate(NAME, print)
+    assert ("named", True) in service.kinds
+    assert ("old", True) not in service.kinds
+
+
+def test_coroutine_is_no_way_to_publish(manager: TokenManager, service: Service) -> None:
+    """It would never run."""
+    manager.ensure(NAME)
+
+    async def publish(_: stcloud.TokenDto) -> None: ...
+
+    with pytest.raises(TypeError, match="plain function"):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True)]
+
+
+def test_lost_answer_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
+    """The list tells that it was made."""
+    manager = TokenManager(connect(retries=0), service.sandbox.app_id)
+    service.sandbox.fail_next("update_app_token", Fault.lost_answer())
+    assert manager.ensure(NAME).name == NAME
+    service.sandbox.fail_next("update_app_token", Fault.lost_answer(), 4)
+    rotation = manager.rotate(NAME, service.publish)
+    assert service.kinds == [("named", True), ("off", False)]
+    assert [step.step for step in rotation.done] == ["create", "publish"]
+
+
+def test_one_name_holds_up_no_other(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
+) -> None:
+    """Its failure is raised when the others are done."""
+    long_ago = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    for name in ("one", "two"):
+        create(api, service.sandbox, name)
+        create(api, service.sandbox, token_names.old(name, long_ago))
+    service.sandbox.fail_next("update_app_token", Fault.status(403))
+    with pytest.raises(stcloud.ForbiddenException):
+        manager.finish_rotations()
+    assert service.kinds == [("named", True), ("named", True), ("off", False), ("old", True)]
+
+
+def test_dates_are_utc(manager: TokenManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the manager runs."""
+    monkeypatch.setenv("TZ", "XXX-9")
+    time.tzset()
+    try:
+        manager.ensure(NAME)
+        (due,) = manager.rotate(NAME, lambda _: None, overlap=HOUR).due
+        assert HOUR - timedelta(minutes=1) < due.at - datetime.now(timezone.utc) < HOUR * 1.1
+        assert manager.finish_rotations()[0].due == (due,)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_exceptions_can_be_pickled(manager: TokenManager) -> None:
+    """As those of calls can."""
+    manager.ensure(NAME)
+    with pytest.raises(stcloud.TokenDriftException) as raised:
+        manager.ensure(NAME, readable=False)
+    copied = pickle.loads(pickle.dumps(raised.value))  # our own
+    assert str(copied) == str(raised.value)
+    assert (copied.wanted, copied.found) == (raised.value.wanted, raised.value.found)
+
+
+def test_failures_hold_no_value(manager: TokenManager, service: Service) -> None:
+    """Not even in the answer's body, which other calls keep."""
+    value = manager.ensure(NAME).token
+    body = json.dumps({"data": {"tokens": 5, "token": value}, "success": True}).encode()
+    for operation in ("get_app_tokens1", "create_app_token"):
+        service.sandbox.fail_next(operation, Fault.body(body, committed=False))
+        with pytest.raises(stcloud.UnexpectedResponseException) as raised:
+            manager.rotate(NAME, print)
+        assert str(value) not in repr(vars(raised.value))
 
 
 # What is told.
@@ -576,7 +771,8 @@ def test_steps_are_told_without_secrets(
         ("rotate", "create", 790, "done"),
         ("rotate", "mark", 790, "BadRequestException"),
     ]
-    assert all(len(event.fingerprint or "") == 12 for event in events)
+    digests = {hashlib.sha256(value.encode()).hexdigest()[:12] for value in values}
+    assert {event.fingerprint for event in events} == digests
     everything = repr(events) + repr([vars(record) for record in caplog.records])
     assert not any(value in everything for value in values)
 
@@ -920,6 +1116,7 @@ def test_two_that_make_a_token_at_once_take_the_same(
     api: stcloud.TokensApiControllerApi,
     service: Service,
     monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
     work: str,
     reverse: bool,
 ) -> None:
@@ -950,8 +1147,11 @@ def test_two_that_make_a_token_at_once_take_the_same(
         current = manager.find(NAME)
         assert current is not None
         assert current.id == max(handed, key=lambda number: number or 0)
-        left = [kind for kind, _ in service.kinds if kind in ("named", "new", "next")]
+        left = [kind for kind, _ in service.kinds if kind in ("named", "next")]
         assert left == ["named"], (steps, service.tokens)
+        clock.ahead += HOUR + timedelta(seconds=2)
+        manager.finish_rotations()  # what one of both has made in vain
+        assert "new" not in dict(service.kinds)
         if work == "ensure":
             assert len(set(handed)) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from stcloud.models.model import Model
 from stcloud.operation import Operation
@@ -76,4 +76,4 @@ def _bind(
     return arguments
 
 
-with_http_info = cast("WithHttpInfo", _with_http_info)
+with_http_info: Final = cast("WithHttpInfo", _with_http_info)

@@ -6,7 +6,7 @@ makes the call. ``docs/TokensApiControllerApi.md`` tells the options that each o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from stcloud.api.endpoint import Id, endpoint, with_http_info
 from stcloud.api_client import ApiClient
@@ -30,7 +30,7 @@ class TokensApiControllerApi:
     """
 
     def __init__(self, api_client: ApiClient | None = None) -> None:
-        self.api_client = ApiClient() if api_client is None else api_client
+        self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
     @endpoint("POST", _TOKENS, TokenResponse, body=CreateTokenDto)
     def create_app_token(self, body: CreateTokenDto, app_id: Id, **options: Any) -> TokenResponse:
@@ -133,8 +133,8 @@ class TokensApiControllerApi:
         """
         ...
 
-    create_app_token_with_http_info = with_http_info(create_app_token)
-    get_app_tokens1_with_http_info = with_http_info(get_app_tokens1)
-    update_app_token_with_http_info = with_http_info(update_app_token)
-    regenerate_app_token1_with_http_info = with_http_info(regenerate_app_token1)
-    delete_app_token1_with_http_info = with_http_info(delete_app_token1)
+    create_app_token_with_http_info: Final = with_http_info(create_app_token)
+    get_app_tokens1_with_http_info: Final = with_http_info(get_app_tokens1)
+    update_app_token_with_http_info: Final = with_http_info(update_app_token)
+    regenerate_app_token1_with_http_info: Final = with_http_info(regenerate_app_token1)
+    delete_app_token1_with_http_info: Final = with_http_info(delete_app_token1)

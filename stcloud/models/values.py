@@ -23,7 +23,7 @@ class Mismatch(ValueError):
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.place = ""
+        self.place: str = ""
 
     def within(self, place: str) -> None:
         """Say where the place known so far lies, one level further out."""

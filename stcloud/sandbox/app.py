@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import (
@@ -71,7 +71,7 @@ class App:
             ("DELETE", _TOKEN, "delete_app_token1", self._delete, None),
             ("POST", f"{_TOKEN}/regenerate", "regenerate_app_token1", self._regenerate, None),
         ]
-        self.faults = Faults([name for _, _, name, *_ in table])
+        self.faults: Final = Faults([name for _, _, name, *_ in table])
         rules = [
             Rule(path, methods=[method], endpoint=Operation(name, run, body))
             for method, path, name, run, body in table

@@ -121,7 +121,7 @@ class Server(socketserver.TCPServer):
 
     def __init__(self, app: App, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         if ":" in host:
-            self.address_family = socket.AF_INET6
+            self.address_family: int = socket.AF_INET6
         self._ssl_context = ssl_context
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -154,7 +154,7 @@ class Server(socketserver.TCPServer):
         if not self._acceptor.is_alive():
             raise RuntimeError("the sandbox refuses connections already")
         self._stop_listening()
-        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.socket: socket.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()  # without listening, so that nobody else takes the port
         self._hang_up(socket.SHUT_RDWR)
         for thread in self._open:

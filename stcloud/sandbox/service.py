@@ -42,8 +42,8 @@ class Sandbox:
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.api_key = api_key or str(uuid.uuid4())
-        self.app_id = _checked(app_id)
+        self.api_key: str = api_key or str(uuid.uuid4())
+        self.app_id: int = _checked(app_id)
         self._database = database
         self._host = host
         self._port = port

@@ -1,14 +1,16 @@
 # pyright: strict
 """Code as a user of the package writes it: no type checker may object. It is read, never run."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from multiprocessing.pool import AsyncResult
 
 from typing_extensions import assert_type
 from urllib3 import BaseHTTPResponse
 
 import stcloud
+from stcloud.operation import HttpInfo
 from stcloud.rest import ApiException
+from stcloud.token_manager import Event, Rotation, Step
 
 
 def settings() -> stcloud.Configuration:
@@ -40,6 +42,7 @@ def other_arguments(api: stcloud.TokensApiControllerApi) -> None:
     api.update_app_token(body={"enabled": False}, app_id="1", token_id="2")
     api.get_app_tokens1(app_id=1, _request_timeout=3)
     api.get_app_tokens1(app_id=1, _request_timeout=(0.5, 3))
+    api.get_app_tokens1(app_id=1, _request_timeout=(None, 5))
     api.get_app_tokens1(app_id=1, async_req=False, _preload_content=True)
     api.get_app_tokens1(app_id=1, _return_http_data_only=True)
 
@@ -69,12 +72,27 @@ def with_status_and_headers(api: stcloud.TokensApiControllerApi) -> None:
 
     new = stcloud.CreateTokenDto()
     change = stcloud.UpdateTokenDto()
-    assert_type(api.create_app_token_with_http_info(new, 1)[0], stcloud.TokenResponse)
-    assert_type(api.update_app_token_with_http_info(change, 1, 2)[0], stcloud.TokenResponse)
-    assert_type(api.regenerate_app_token1_with_http_info(1, 2)[0], stcloud.TokenResponse)
-    assert_type(api.delete_app_token1_with_http_info(1, 2)[1], int)
+    created = api.create_app_token_with_http_info(new, 1)
+    listed = api.get_app_tokens1_with_http_info(1)
+    updated = api.update_app_token_with_http_info(change, 1, 2)
+    regenerated = api.regenerate_app_token1_with_http_info(1, 2)
+    deleted = api.delete_app_token1_with_http_info(1, 2)
+
+    assert_type(created, HttpInfo[stcloud.TokenResponse])
+    assert_type(created[0], stcloud.TokenResponse)
+    assert_type(created.attempts, int)
+    assert_type(listed, HttpInfo[stcloud.TokensResponse])
+    assert_type(updated, HttpInfo[stcloud.TokenResponse])
+    assert_type(regenerated, HttpInfo[stcloud.TokenResponse])
+    assert_type(deleted, HttpInfo[stcloud.GenericMapBasedApiResponse])
+
     later = api.get_app_tokens1_with_http_info(1, async_req=True)
     assert_type(later.get(10)[0], stcloud.TokensResponse)
+    assert_type(later.get(10).attempts, int)
+    raw = api.get_app_tokens1_with_http_info(1, _preload_content=False)
+    assert_type(raw, HttpInfo[BaseHTTPResponse])
+    raw_later = api.get_app_tokens1_with_http_info(1, async_req=True, _preload_content=False)
+    assert_type(raw_later, AsyncResult[HttpInfo[BaseHTTPResponse]])
 
 
 def as_raw_responses(api: stcloud.TokensApiControllerApi) -> None:
@@ -110,6 +128,34 @@ def every_field(answer: stcloud.TokensResponse) -> None:
         assert_type(token.created_at, datetime | None)
 
 
+def tokens_by_name(api: stcloud.TokensApiControllerApi, kept: dict[str, str | None]) -> None:
+    def publish(token: stcloud.TokenDto) -> None:
+        kept["shipper"] = token.token
+
+    def watch(event: Event) -> None:
+        assert_type(event.token_id, int | None)
+        assert_type(event.app_id, int | str)
+
+    manager = stcloud.TokenManager(api, "1", keep_disabled=timedelta(hours=1), observer=watch)
+    assert_type(manager.find("shipper"), stcloud.TokenDto | None)
+    assert_type(manager.ensure("shipper", readable=False), stcloud.TokenDto)
+    rotation = manager.rotate("shipper", publish, overlap=timedelta(minutes=5))
+    assert_type(rotation, Rotation)
+    assert_type(rotation.token, stcloud.TokenDto | None)
+    assert_type(rotation.done, tuple[Step, ...])
+    assert_type(rotation.due, tuple[Step, ...])
+    assert_type(manager.rotate("shipper", lambda token: token.token), Rotation)
+    assert_type(manager.finish_rotations(), list[Rotation])
+    for step in rotation.due:
+        assert_type(step.at, datetime)
+
+
+def other_settings_later(client: stcloud.ApiClient) -> None:
+    client.configuration = settings()
+    assert_type(client.configuration, stcloud.Configuration)
+    client.configuration.read_timeout = 5
+
+
 def a_script() -> str | None:
     with stcloud.ApiClient(settings()) as client:
         api = stcloud.TokensApiControllerApi(client)
@@ -118,6 +164,10 @@ def a_script() -> str | None:
             answer = api.create_app_token(stcloud.CreateTokenDto("shipper"), 1)
         except ApiException as error:
             assert_type(error.status, int)
+            assert_type(error.errors, list[stcloud.Error])
+            assert_type(error.attempts, int)
+            assert_type(error.outcome_unknown, bool)
+            assert_type(error.retry_after, float | None)
             return str(error)
     if answer.data is None or answer.data.token is None:
         return answer.to_str()

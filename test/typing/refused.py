@@ -1,6 +1,8 @@
 # pyright: strict
 """A user's mistakes: type checkers must refuse each marked line, and no other."""
 
+from datetime import timedelta
+
 import stcloud
 from stcloud.rest import ApiException
 
@@ -38,6 +40,7 @@ def options(api: stcloud.TokensApiControllerApi) -> None:
     api.get_app_tokens1(1, async_request=True)  # expect-error
     api.get_app_tokens1(1, _request_timeout="3")  # expect-error
     api.get_app_tokens1(1, _request_timeout=(1, 2, 3))  # expect-error
+    api.get_app_tokens1(1, _request_timeout=(None, "5"))  # expect-error
 
 
 def results(api: stcloud.TokensApiControllerApi) -> tuple[object, ...]:
@@ -49,9 +52,35 @@ def results(api: stcloud.TokensApiControllerApi) -> tuple[object, ...]:
     count: int = api.get_app_tokens1_with_http_info(1, async_req=True).get(10)[2]  # expect-error
     data, status = api.get_app_tokens1_with_http_info(1)  # expect-error
     reason: str = api.delete_app_token1_with_http_info(1, 2)[1]  # expect-error
-    return one, count, data, status, reason
+    attempts: str = api.get_app_tokens1_with_http_info(1).attempts  # expect-error
+    api.get_app_tokens1(1).attempts  # expect-error  # noqa: B018
+    return attempts, one, count, data, status, reason
+
+
+def tokens_by_name(api: stcloud.TokensApiControllerApi) -> None:
+    def publish(token: stcloud.TokenDto) -> None:
+        manager.find("shipper").token  # expect-error  # noqa: B018
+        token.token.encode()  # expect-error
+
+    def publish_text(token: str) -> None:
+        manager.ensure(token)
+
+    manager = stcloud.TokenManager(api, 1)
+    stcloud.TokenManager(api, 1, keep_disabled=1)  # expect-error
+    stcloud.TokenManager(api, 1, observer=publish)  # expect-error
+    manager.ensure("shipper", True)  # expect-error
+    manager.rotate("shipper")  # expect-error
+    manager.rotate("shipper", publish_text)  # expect-error
+    manager.rotate("shipper", publish, overlap=60)  # expect-error
+    manager.rotate("shipper", publish, timedelta(60))  # expect-error
+    manager.finish_rotations().done  # expect-error  # noqa: B018
+
+
+def other_settings_later(client: stcloud.ApiClient) -> None:
+    client.configuration = "EU"  # expect-error
 
 
 def errors(error: ApiException) -> None:
     error.status.lower()  # expect-error
+    error.retry_after + 1  # expect-error
     error.code  # expect-error  # noqa: B018

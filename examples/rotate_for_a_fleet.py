@@ -1,0 +1,279 @@
+"""A fleet ships lines while its token is replaced, and the service fails at random.
+
+The agents read their token from a file, again every so often, and a rotation writes that file.
+The receiver of their lines takes one only if its token is enabled at that moment. A replaced token
+stays enabled for the overlap, which is longer than the agents take to reload, so no line is
+refused. With --overlap 0 some are. The exit code is 0 if lines were shipped, and none was refused.
+
+All of this runs on a local sandbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import urllib3
+
+import stcloud
+from stcloud.token_manager import Event
+
+try:
+    from stcloud.sandbox import Fault, Sandbox
+except ModuleNotFoundError as error:
+    sys.exit(f"The sandbox needs its extra, pip install '.[sandbox]': {error}")
+
+NAME = "shipper"
+PAUSE = 0.1  # seconds between an agent's lines, and between the scheduler's calls
+FAULTS_PER_ROTATION = 5
+STATUSES = [Fault.status(429), Fault.status(503), Fault.status(500, committed=True)]
+FAULTS = [*STATUSES, Fault.reset(), Fault.lost_answer(), Fault.hang_up(), Fault.cut_body()]
+OPERATIONS = ["get_app_tokens1", "create_app_token", "update_app_token", "delete_app_token1"]
+
+Tokens = Callable[[], list[stcloud.TokenDto]]
+Result = TypeVar("Result")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = partial(parser.add_argument, metavar="N", help="%(default)s by default")
+    add("--agents", type=int, default=20)
+    add("--rotations", type=int, default=3)
+    add("--overlap", type=float, default=1, help="seconds; %(default)s by default")
+    add("--reload", type=float, default=0.4, help="seconds at most; %(default)s by default")
+    add("--seed", type=int, default=time.time_ns() % 10_000, help="of the faults; by chance")
+    try:
+        return run(parser.parse_args())
+    except KeyboardInterrupt:
+        print("\nStopped.")  # below what the terminal shows of Ctrl-C
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Let the fleet ship during the rotations, and return the exit code."""
+    print(f"Faults are chosen with --seed {options.seed}", flush=True)
+    chance = random.Random(options.seed)  # noqa: S311  # chooses faults, guards no secret
+    overlap = timedelta(seconds=options.overlap)
+    with tempfile.TemporaryDirectory() as folder:
+        database, token_file = Path(folder, "database"), Path(folder, "token")
+        with (
+            # Two servers have the same tokens: only the manager's has faults.
+            Sandbox(database=database) as service,
+            Sandbox(database=database) as undisturbed,
+            connected(service, retries=stcloud.RetryPolicy(backoff=0.05)) as api,
+            connected(undisturbed, connection_pool_maxsize=options.agents + 1) as reader,
+        ):
+            tokens = partial(listed, reader, undisturbed.app_id)
+            agents = [
+                Agent(token_file, options.reload * (1 - number / options.agents / 2))
+                for number in range(options.agents)
+            ]
+            view = View(agents, tokens)
+            # A real one would keep a disabled token for a day or more.
+            manager = stcloud.TokenManager(
+                api, service.app_id, keep_disabled=timedelta(0), observer=view.observe
+            )
+            publish = partial(write, token_file)
+            publish(manager.ensure(NAME))
+            with receiving(tokens) as url, shipping(agents, url):
+                for _ in range(options.rotations):
+                    for _ in range(FAULTS_PER_ROTATION):
+                        service.fail_next(chance.choice(OPERATIONS), chance.choice(FAULTS))
+                    rotate(manager, publish, overlap, view)
+            met = FAULTS_PER_ROTATION * options.rotations - service.pending_faults
+    shipped, refused = view.counts
+    print(f"{met} faults met, {shipped} lines shipped, {refused} refused")
+    return 0 if shipped and not refused else 1
+
+
+def rotate(
+    manager: stcloud.TokenManager,
+    publish: Callable[[stcloud.TokenDto], None],
+    overlap: timedelta,
+    view: View,
+) -> None:
+    """Replace the token, and go on until its predecessor is deleted."""
+    again(view, partial(manager.rotate, NAME, publish, overlap=overlap))
+    while again(view, manager.finish_rotations):
+        view.wait()
+
+
+def again(view: View, call: Callable[[], Result]) -> Result:
+    """Call until it succeeds, as a scheduler does: the manager goes on where it was cut off."""
+    while True:
+        try:
+            return call()
+        except stcloud.ApiException as error:
+            view.tell(f"{type(error).__name__}, so the call is made again")
+            view.wait()
+
+
+def write(token_file: Path, token: stcloud.TokenDto) -> None:
+    """Publish a token: whoever reads the file gets the old or the new one, whole."""
+    with tempfile.NamedTemporaryFile("w", dir=token_file.parent, delete=False) as file:  # mode 0600
+        file.write(token.token or "")
+    Path(file.name).replace(token_file)
+
+
+def listed(api: stcloud.TokensApiControllerApi, app_id: int) -> list[stcloud.TokenDto]:
+    data = api.get_app_tokens1(app_id).data
+    return (data and data.tokens) or []
+
+
+@contextmanager
+def connected(
+    sandbox: Sandbox, **settings: Any
+) -> Generator[stcloud.TokensApiControllerApi, None, None]:
+    configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key, **settings)
+    with stcloud.ApiClient(configuration) as client:
+        yield stcloud.TokensApiControllerApi(client)
+
+
+class Agent:
+    """Ships lines with the token that it has read last."""
+
+    def __init__(self, token_file: Path, reload: float) -> None:
+        self.token_file = token_file
+        self.reload = reload
+        self.token = ""
+        self.reload_at = 0.0
+        self.shipped = 0
+        self.refused = 0
+
+    def load(self) -> None:
+        self.token = self.token_file.read_text(encoding="utf-8")
+        self.reload_at = time.monotonic() + self.reload
+
+    def run(self, http: urllib3.PoolManager, url: str, stop: threading.Event) -> None:
+        """Ship until told to stop, and then once more, as an agent does that is shut down."""
+        stopping = False
+        while not stopping:
+            stopping = stop.wait(PAUSE)
+            if time.monotonic() >= self.reload_at:
+                self.load()
+            headers = {"Authorization": f"Bearer {self.token}"}
+            answer = http.request("POST", url, body="a line", headers=headers, retries=False)
+            self.shipped += answer.status == 200
+            self.refused += answer.status != 200
+
+
+@contextmanager
+def shipping(agents: list[Agent], url: str) -> Generator[None, None, None]:
+    """Let each agent run in a thread; afterwards raise what one of them has raised."""
+    stop = threading.Event()
+    for agent in agents:
+        agent.load()
+    with urllib3.PoolManager(maxsize=len(agents)) as http:
+        with ThreadPoolExecutor(len(agents)) as threads:
+            running = [threads.submit(agent.run, http, url, stop) for agent in agents]
+            try:
+                yield
+            finally:
+                stop.set()
+        for each in running:
+            each.result()
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Asks for each line whether its token may write now."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, tokens: Tokens, *arguments: Any) -> None:
+        self.tokens = tokens
+        super().__init__(*arguments)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        given = self.headers["Authorization"].removeprefix("Bearer ")
+        writing = [each.token for each in self.tokens() if each.enabled and each.writeable]
+        self.send_response_only(200 if given in writing else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing it waits for them
+    request_queue_size = 128
+
+
+@contextmanager
+def receiving(tokens: Tokens) -> Generator[str, None, None]:
+    """Run the receiver, and yield its address."""
+    with Server(("127.0.0.1", 0), partial(Receiver, tokens)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class View:
+    """What a person sees: on a terminal a picture that is drawn anew, else a line per step."""
+
+    def __init__(self, agents: list[Agent], tokens: Tokens) -> None:
+        self.agents = agents
+        self.tokens = tokens
+        self.start = time.monotonic()
+        self.last: deque[str] = deque(maxlen=6)
+        self.height = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return sum(each.shipped for each in self.agents), sum(each.refused for each in self.agents)
+
+    def observe(self, event: Event) -> None:
+        """Tell a step of the manager's."""
+        sent = f" at attempt {event.attempts}" if event.attempts > 1 else ""
+        token = f"token {event.token_id} {event.fingerprint}" if event.token_id else "a token"
+        self.tell(f"{event.operation}: {event.step} {token}: {event.outcome}{sent}")
+
+    def tell(self, step: str) -> None:
+        self.last.append(f"{time.monotonic() - self.start:5.1f} s  {step}")
+        if sys.stdout.isatty():
+            self.draw()
+        else:
+            print(self.last[-1], flush=True)
+
+    def wait(self) -> None:
+        if sys.stdout.isatty():
+            self.draw()
+        time.sleep(PAUSE)
+
+    def draw(self) -> None:
+        shipped, refused = self.counts
+        users = Counter(agent.token for agent in self.agents)
+        lines = [f"{shipped} lines shipped, {refused} refused", "", "Agents  Token"]
+        for token in self.tokens():
+            value = token.token or ""
+            state = "enabled " if token.enabled else "disabled"
+            mark = sha256(value.encode()).hexdigest()[:12]
+            lines.append(f"{users.pop(value, 0):6}  {token.id} {mark} {state} {token.name}")
+        lines += [f"{users.total():6}  none, or one that is gone", "", *self.last]
+        width = shutil.get_terminal_size().columns - 1  # a longer line would take two
+        erase = f"\x1b[{self.height}F\x1b[J" if self.height else ""
+        print(erase + "\n".join(line[:width] for line in lines), flush=True)
+        self.height = len(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The example of a fleet: nothing is refused while its token is replaced, and a mistake shows."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import urllib3
+
+import stcloud
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "rotate_for_a_fleet.py"
+SMALL = ["--agents", "5", "--rotations", "1", "--seed", "1"]
+COMMAND = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLE), *SMALL]
+SECRET = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")  # how the sandbox's keys and tokens begin
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+
+
+def counts(output: str) -> list[int]:
+    """Return the faults met, and the lines shipped and refused, which the last line tells."""
+    return [int(count) for count in re.findall(r"\d+", output.splitlines()[-1])]
+
+
+def test_nothing_is_refused_during_a_rotation() -> None:
+    """Though the service fails; no secret is shown."""
+    result = run("--overlap", "4")
+    assert (result.returncode, result.stderr) == (0, "")
+    faults, shipped, refused = counts(result.stdout)
+    assert faults > 0
+    assert shipped > 0
+    assert refused == 0
+    steps = re.findall(r"\w+: (\w+) token \d+ [0-9a-f]{12}: done", result.stdout)
+    assert steps[-3:] == ["promote", "disable", "delete"]
+    assert not SECRET.search(result.stdout)
+
+
+def test_agents_that_reload_too_late_are_refused() -> None:
+    """Without an overlap, each agent's last line has a token that is gone."""
+    result = run("--overlap", "0", "--reload", "600")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert counts(result.stdout)[2] >= 5
+
+
+def test_receiver_takes_enabled_writeable_tokens_only() -> None:
+    """It asks anew for each line."""
+    token = stcloud.TokenDto(enabled=True, token="t", writeable=True)
+    receiving = runpy.run_path(str(EXAMPLE))["receiving"]
+    with receiving(lambda: [token]) as url, urllib3.PoolManager() as http:
+
+        def status(value: str) -> int:
+            headers = {"Authorization": f"Bearer {value}"}
+            return http.request("POST", url, body="a line", headers=headers).status
+
+        assert (status("t"), status("u"), status("")) == (200, 403, 403)
+        token.enabled = False
+        assert status("t") == 403
+        token.enabled, token.writeable = True, False
+        assert status("t") == 403
+
+
+def test_on_a_terminal_it_draws_a_picture() -> None:
+    """The tokens and how many agents use each; no secret."""
+    terminal, its_output = os.openpty()
+    with subprocess.Popen([*COMMAND, "--overlap", "4"], stdout=its_output) as program:
+        os.close(its_output)
+        try:
+            output = "".join(iter(lambda: read(terminal), ""))
+            program.wait()
+        finally:
+            program.kill()
+    os.close(terminal)
+    assert program.returncode == 0
+    assert counts(output)[2] == 0
+    pictures = output.split("\x1b[J")
+    assert any(re.search(r"\b5  790 [0-9a-f]{12} enabled +shipper\r\n", each) for each in pictures)
+    assert not SECRET.search(output)
+
+
+def read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 65536).decode()
+    except OSError:  # the program has ended
+        return ""
+
+
+def test_ctrl_c_ends_it_cleanly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No thread goes on, and no traceback is shown."""
+
+    def interrupt(_: stcloud.TokenManager) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stcloud.TokenManager, "finish_rotations", interrupt)
+    monkeypatch.setattr(sys, "argv", [EXAMPLE.name, *SMALL])
+    before = threading.active_count()
+    assert runpy.run_path(str(EXAMPLE))["main"]() == 130
+    assert threading.active_count() == before
+    output, errors = capsys.readouterr()
+    assert (output.splitlines()[-1], errors) == ("Stopped.", "")

@@ -223,8 +223,8 @@ class _Run:
         two managers, both take the first; the other is left for ``finish_rotations``. One that
         this may soon delete is not taken.
         """
-        since = _now() - _ABANDONED / 2
-        token = family.unused(wanted, since)
+        begin = _now()
+        token = family.unused(wanted, begin - _ABANDONED / 2)
         if token is not None:
             return family, token
         name = token_names.new(family.name)
@@ -240,7 +240,10 @@ class _Run:
                 raise
             failure = error
         family = self.family(family.name)
-        token = family.unused(wanted, since) or made
+        now = _now()  # much later, if this machine has slept
+        token = family.unused(wanted, now - _ABANDONED / 2)
+        if token is None and now - begin < _ABANDONED / 2:
+            token = made
         if token is None:
             raise failure
         token_names.check(token, wanted)

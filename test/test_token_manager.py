@@ -408,6 +408,21 @@ def test_token_that_may_soon_be_removed_is_not_taken(
     assert current.id == 791
 
 
+def test_machine_that_sleeps_uses_no_token_that_it_has_made_long_ago(
+    api: stcloud.TokensApiControllerApi, service: Service, clock: Clock
+) -> None:
+    """Another may be about to delete it."""
+
+    def sleep(_: int, operation: str) -> None:
+        if operation == "create_app_token":
+            clock.ahead = HOUR
+
+    asleep: Any = Meddled(api, after=sleep)
+    with pytest.raises(stcloud.MissingTokenException, match="call again"):
+        TokenManager(asleep, service.sandbox.app_id).ensure(NAME)
+    assert service.kinds == [("new", True)]
+
+
 def test_token_that_another_manager_deleted_is_no_failure(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
 ) -> None:

@@ -12,6 +12,8 @@
 For pytest, which else rewrites what comes with a plugin: PYTEST_DONT_REWRITE
 """
 
+from typing import TYPE_CHECKING, Any
+
 from stcloud.api import TokensApiControllerApi
 from stcloud.api_client import ApiClient
 from stcloud.configuration import Configuration, InsecureTransportWarning
@@ -41,7 +43,6 @@ from stcloud.models import (
     UpdateTokenDto,
 )
 from stcloud.retry import RetryPolicy
-from stcloud.token_manager import TokenManager
 from stcloud.token_names import (
     AmbiguousTokenException,
     MissingTokenException,
@@ -49,6 +50,18 @@ from stcloud.token_names import (
     TokenManagerException,
 )
 from stcloud.version import __version__
+
+if TYPE_CHECKING:
+    from stcloud.token_manager import TokenManager
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "TokenManager":  # few that import the client need it
+            from stcloud.token_manager import TokenManager
+
+            return TokenManager
+        raise AttributeError(f"module 'stcloud' has no attribute {name!r}")
+
 
 __all__ = [
     "AmbiguousTokenException",

@@ -6,6 +6,7 @@ import io
 import re
 import socket
 import time
+from functools import cache
 from http.client import HTTPException, HTTPMessage
 from http.client import HTTPResponse as ClientResponse
 from typing import TYPE_CHECKING, Any, cast
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-_HEAD = re.compile(
-    rb"HTTP/1\.1 ([2-5]\d\d) ([!-~][ -~]*[!-~])\r\n((?:[\w-]+:[\t -~]*\r\n){1,99})\r\n"
-)
-_FRAMING = re.compile(rb"(?im)^(connection|content-length|transfer-encoding):[\t ]*([^\r]*)")
+@cache
+def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return what finds an ordinary head, and its lines that frame a body; slow to compile."""
+    line = rb"[\w-]+:[\t -~]*\r\n"
+    head = rb"HTTP/1\.1 ([2-5]\d\d) ([!-~][ -~]*[!-~])\r\n((?:" + line + rb"){1,99})\r\n"
+    framing = rb"(?im)^(connection|content-length|transfer-encoding):[\t ]*([^\r]*)"
+    return re.compile(head), re.compile(framing)
 
 
 class Limits:
@@ -142,7 +146,7 @@ class Answer(ClientResponse):
         """Read status line and headers."""
         file = self.fp
         usual = self._is_plain and self.headers is None  # pyright: ignore[reportUnnecessaryComparison]
-        head = _HEAD.match(file.peek()) if usual else None
+        head = _patterns()[0].match(file.peek()) if usual else None
         if head is not None and self._take(int(head[1]), head[2], head[3]):
             file.read(head.end())
         else:
@@ -150,7 +154,7 @@ class Answer(ClientResponse):
 
     def _take(self, status: int, reason: bytes, lines: bytes) -> bool:
         """Set what http.client would; return False, with nothing set, for it to do so."""
-        found: list[tuple[bytes, bytes]] = _FRAMING.findall(lines)
+        found: list[tuple[bytes, bytes]] = _patterns()[1].findall(lines)
         framing = {name.lower(): value.lower() for name, value in found}
         length, encoding = framing.get(b"content-length"), framing.get(b"transfer-encoding")
         is_length = length is not None and length.isdigit() and len(length) < 19 and not encoding

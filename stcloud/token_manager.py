@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -266,8 +267,6 @@ class _Run:
 
     def publish(self, name: str, successor: TokenDto, publish: Publish, *, is_own: bool) -> None:
         """Hand the successor out; if that fails, delete it, unless others may have it."""
-        from copy import copy  # few that import the client rotate
-
         if not successor.token:
             raise TokenManagerException(
                 f"the service does not tell the value of {successor.name!r}"

@@ -42,6 +42,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["stcloud", "stcloud.*"]),  # with py.typed and stubs
+    package_dir={"": "."},  # so that checkers can follow an editable installation
     # Outside the package, so that pytest finds the fixtures without importing the client.
     py_modules=["pytest_stcloud"],
     entry_points={"pytest11": ["pytest_stcloud = pytest_stcloud"]},

@@ -36,7 +36,7 @@ from stcloud.token_manager import Event
 try:
     from stcloud.sandbox import Fault, Sandbox
 except ModuleNotFoundError as error:
-    sys.exit(f"The sandbox needs its extra, pip install '.[sandbox]': {error}")
+    sys.exit(str(error))  # it says what to install
 
 NAME = "shipper"
 PAUSE = 0.1  # seconds between an agent's lines, and between the scheduler's calls

@@ -31,7 +31,7 @@ def main() -> str | None:
         else:
             run(stcloud.Configuration(), app_id)
     except ModuleNotFoundError as error:
-        return f"The sandbox needs its extra, pip install '.[sandbox]': {error}"
+        return str(error)  # it says what to install
     except (stcloud.ApiException, ValueError, LookupError) as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -42,7 +42,10 @@ def run_on_sandbox() -> None:
 
     with Sandbox() as sandbox:
         print(f"SEMATEXT_API_KEY is not set, so this runs on a local sandbox, {sandbox.url}")
-        run(stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key), sandbox.app_id)
+        configuration = stcloud.Configuration(  # whatever proxy the environment names
+            host=sandbox.url, api_key=sandbox.api_key, trust_env=False
+        )
+        run(configuration, sandbox.app_id)
 
 
 def run(configuration: stcloud.Configuration, app_id: int) -> None:

@@ -15,6 +15,11 @@ What goes wrong can be told as well; the worst, a write whose answer is lost, is
 """
 
 from stcloud.sandbox.faults import Fault
-from stcloud.sandbox.service import Sandbox
+
+try:
+    from stcloud.sandbox.service import Sandbox
+except ModuleNotFoundError as error:
+    problem = f"the sandbox needs its extra, pip install 'stcloud[sandbox]': {error}"
+    raise ModuleNotFoundError(problem, name=error.name) from error
 
 __all__ = ["Fault", "Sandbox"]

@@ -83,7 +83,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the sandbox's requirements, it says what to install."""
     monkeypatch.setattr(sys, "argv", [EXAMPLE.name])
     monkeypatch.setitem(sys.modules, "stcloud.sandbox", None)
-    assert "pip install '.[sandbox]'" in runpy.run_path(str(EXAMPLE))["main"]()
+    assert "pip install 'stcloud[sandbox]'" in runpy.run_path(str(EXAMPLE))["main"]()
 
 
 def test_its_token_is_deleted_when_a_step_fails(

@@ -165,7 +165,7 @@ class Answer(ClientResponse):
         self.headers = self.msg = HTTPMessage()
         for line in lines.decode().splitlines():
             name, _, value = line.partition(":")
-            self.headers[name] = value.lstrip("\t ")
+            self.headers.set_raw(name, value.lstrip("\t "))  # as a parser does
         self.chunked = is_chunked
         if is_chunked:
             self.chunk_left = None

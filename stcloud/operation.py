@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 from stcloud.models.model import Model
 
@@ -57,19 +57,33 @@ class Options:
         self.deadline = deadline
 
 
-class Request(NamedTuple):
-    """A call that passed all checks: what is sent, and what is made of the answer."""
+class Request:
+    """A call that passed all checks: what is sent, and what is made of the answer.
 
-    operation: str
-    """What logs call it: an operation's name, or method and path before it was filled."""
-    ids: Mapping[str, int]
-    """The ids among the arguments, by their names."""
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes | None
-    answer: type[Model] | None
-    options: Options
+    Attributes:
+        operation: what logs call it: an operation's name, or method and path before it was filled.
+        ids: the ids among the arguments, by their names.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # plain data
+        self,
+        operation: str,
+        ids: Mapping[str, int],
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        answer: type[Model] | None,
+        options: Options,
+    ) -> None:
+        self.operation = operation
+        self.ids = ids
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.answer = answer
+        self.options = options
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"  # the headers hold the key

@@ -18,8 +18,8 @@ from stcloud.sandbox.faults import Fault
 
 try:
     from stcloud.sandbox.service import Sandbox
-except ModuleNotFoundError as error:
-    problem = f"the sandbox needs its extra, pip install 'stcloud[sandbox]': {error}"
-    raise ModuleNotFoundError(problem, name=error.name) from error
+except ModuleNotFoundError as _error:
+    _problem = f"the sandbox needs its extra, pip install 'stcloud[sandbox]': {_error}"
+    raise ModuleNotFoundError(_problem, name=_error.name) from _error
 
 __all__ = ["Fault", "Sandbox"]

@@ -1,12 +1,14 @@
 """The faults of a sandbox, as seen on the wire, in plain text and over TLS."""
 
 import json
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -307,6 +309,16 @@ def test_fault_is_plain_data() -> None:
     assert Fault.lost_answer() == Fault.reset(committed=True)
     assert len({Fault.status(503, {"Retry-After": "1"}), Fault.hang(1), Fault.hang(1)}) == 2
     assert "seconds=1" in repr(Fault.hang(1))
+
+
+def test_page_lists_the_faults() -> None:
+    """The table of docs/testing.md has every fault, and says rightly whether it is committed."""
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(Fault\.(\w+)\(.*\))` \| .* \| (yes|no) \|$", page, re.MULTILINE)
+    listed = {name: (eval(call).committed, done) for call, name, done in rows}  # noqa: S307  # ours
+    makers = {name for name, kind in vars(Fault).items() if isinstance(kind, classmethod)}
+    assert listed.keys() == makers
+    assert set(listed.values()) == {(True, "yes"), (False, "no")}
 
 
 def test_threads_share_the_faults(sandbox: Sandbox) -> None:

@@ -43,24 +43,27 @@ from stcloud.models import (
     UpdateTokenDto,
 )
 from stcloud.retry import RetryPolicy
-from stcloud.token_names import (
-    AmbiguousTokenException,
-    MissingTokenException,
-    TokenDriftException,
-    TokenManagerException,
-)
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
     from stcloud.token_manager import TokenManager
+    from stcloud.token_names import (
+        AmbiguousTokenException,
+        MissingTokenException,
+        TokenDriftException,
+        TokenManagerException,
+    )
 else:
 
     def __getattr__(name: str) -> Any:
-        if name == "TokenManager":  # few that import the client need it
-            from stcloud.token_manager import TokenManager
+        if name in __all__:  # those above; few that import the client need them
+            from stcloud import token_manager, token_names
 
-            return TokenManager
+            return getattr(token_manager if name == "TokenManager" else token_names, name)
         raise AttributeError(f"module 'stcloud' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
@@ -23,7 +22,7 @@ class Operation:
         self.answer = answer
         self.body = body
         # {appId}, as the API names it, is filled with the argument app_id
-        self.template: Final = re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), path)
+        self.template: Final = "".join(f"_{c.lower()}" if c.isupper() else c for c in path)
 
 
 class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):

@@ -181,6 +181,15 @@ def test_import_leaves_what_few_need() -> None:
         "six",
         "stcloud.sandbox",
         "stcloud.token_manager",
+        "stcloud.token_names",
         "urllib.request",
     }
     assert new.isdisjoint(rarely_needed)
+
+
+def test_late_names_are_there_for_all() -> None:
+    """Every public name is found, and listed, however late it is imported; no other name is."""
+    assert set(stcloud.__all__) <= set(dir(stcloud))
+    assert all(hasattr(stcloud, name) for name in stcloud.__all__)
+    with pytest.raises(AttributeError, match="'stcloud' has no attribute 'TokenManger'"):
+        _ = getattr(stcloud, "TokenManger")  # noqa: B009  # a slip that type checkers would find

@@ -9,7 +9,7 @@ import time
 from functools import cache
 from http.client import HTTPException, HTTPMessage
 from http.client import HTTPResponse as ClientResponse
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -93,7 +93,7 @@ class Watched(HTTPConnection):
         self, sock: socket.socket, *arguments: Any, **named: Any
     ) -> ClientResponse:
         """Return a response that keeps the deadline of the time limit set last."""
-        timed = cast("Any", _Timed(sock, self.timeout))
+        timed: Any = _Timed(sock, self.timeout)
         self._begun = Answer(timed, *arguments, **named)
         return self._begun
 

@@ -154,6 +154,14 @@ def test_docstring_opens_with_the_request(name: str) -> None:
     assert method.__doc__.startswith(f"{operation.method} {operation.path}: ")
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_docstring_tells_when_it_is_tried_again(name: str) -> None:
+    """The docstring says so, in one of two ways: POST is not repeated blindly."""
+    method = OPERATIONS[name]
+    assert "Tried again " in method.__doc__
+    assert ("Tried again only " in method.__doc__) == (method.operation.method == "POST")
+
+
 def test_readme_lists_the_exceptions() -> None:
     """README's table of errors has every exception class."""
     listed = [re.search(r"\w+Exception$", row[0]) for row in rows(README)]

@@ -36,6 +36,8 @@ class TokensApiControllerApi:
     def create_app_token(self, body: CreateTokenDto, app_id: Id, **options: Any) -> TokenResponse:
         """POST /users-web/api/v3/apps/{appId}/tokens: create a token of an app.
 
+        Tried again only if it was not sent, or answered 429: ``docs/reliability.md`` says why.
+
         Args:
             body: name and rights of the new token, as a model or a dict of its fields.
             app_id: id of the app.
@@ -54,6 +56,8 @@ class TokensApiControllerApi:
     @endpoint("GET", _TOKENS, TokensResponse)
     def get_app_tokens1(self, app_id: Id, **options: Any) -> TokensResponse:
         """GET /users-web/api/v3/apps/{appId}/tokens: list the tokens of an app.
+
+        Tried again if it was not sent or got no whole answer, and after 408, 429 and most 5xx.
 
         Args:
             app_id: id of the app.
@@ -74,6 +78,8 @@ class TokensApiControllerApi:
         self, body: UpdateTokenDto, app_id: Id, token_id: Id, **options: Any
     ) -> TokenResponse:
         """PUT /users-web/api/v3/apps/{appId}/tokens/{tokenId}: rename, disable or enable a token.
+
+        Tried again if it was not sent or got no whole answer, and after 408, 429 and most 5xx.
 
         Args:
             body: what to change, as a model or a dict of its fields; the rest stays.
@@ -97,6 +103,8 @@ class TokensApiControllerApi:
 
         The old value stops working at once.
 
+        Tried again only if it was not sent, or answered 429: ``docs/reliability.md`` says why.
+
         Args:
             app_id: id of the app.
             token_id: id of the token.
@@ -117,6 +125,8 @@ class TokensApiControllerApi:
         self, app_id: Id, token_id: Id, **options: Any
     ) -> GenericMapBasedApiResponse:
         """DELETE /users-web/api/v3/apps/{appId}/tokens/{tokenId}: delete a token for good.
+
+        Tried again if it was not sent or got no whole answer, and after 408, 429 and most 5xx.
 
         Args:
             app_id: id of the app.

@@ -11,11 +11,12 @@ from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from stcloud import token_names
 from stcloud.api import TokensApiControllerApi
-from stcloud.exceptions import ApiException, NotFoundException
+from stcloud.exceptions import ApiException, NotFoundException, UnexpectedResponseException
 from stcloud.logs import logger
 from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
 from stcloud.token_names import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stcloud.api.endpoint import Id
 
 _ABANDONED = timedelta(hours=1)  # far more than passes between making a token and using it
+_USABLE = _ABANDONED / 2  # an older one may be disabled by finish_rotations in a moment
 
 
 class Event(NamedTuple):
@@ -106,7 +108,7 @@ class TokenManager:
             AmbiguousTokenException: several tokens have the name.
             ApiException: the list could not be read.
         """
-        return self._run("find").family(token_names.checked(name)).current
+        return self._run("find").family(token_names.valid(name)).current
 
     def ensure(
         self, name: str, *, readable: bool = True, writeable: bool = True, enable: bool = False
@@ -127,14 +129,17 @@ class TokenManager:
             ApiException: a request failed; the next call goes on from there.
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
-        family = run.family(token_names.checked(name))
+        wanted = rights if enable else {**rights, "enabled": True}
+        family = run.family(token_names.valid(name))
         token = family.current
         if token is None:
-            family, unused = run.unused(family, {**rights, "enabled": True})
-            token = family.current or run.update("promote", unused, name=name)
-        token_names.check(token, rights if enable else {**rights, "enabled": True})
-        if family.is_unfinished:
+            family, obtained = run.obtain(family, {**rights, "enabled": True})
+            token = family.current or obtained
+        token_names.require(token, wanted)
+        if token.name != name:
             run.update("promote", token, name=name)
+            token = run.current(name)  # meanwhile another manager may have replaced it
+            token_names.require(token, wanted)
         return token if token.enabled else run.update("enable", token, enabled=True)
 
     def rotate(self, name: str, publish: Publish, *, overlap: timedelta = timedelta(0)) -> Rotation:
@@ -148,6 +153,9 @@ class TokenManager:
         too; the predecessor is as it was, and what was raised goes on to the caller. Only one
         ``rotate`` of a name may run at a time.
 
+        Once the new token has the name, the rotation has succeeded. If a request fails after that,
+        what it was for stays due.
+
         Raises:
             MissingTokenException: no token has the name, or the new one was removed meanwhile.
             AmbiguousTokenException: several tokens have the name.
@@ -157,22 +165,29 @@ class TokenManager:
         """
         _duration("overlap", overlap)
         run = self._run("rotate")
-        family = run.family(token_names.checked(name))
+        family = run.family(token_names.valid(name))
         if family.current is None:
             raise MissingTokenException(f"no token is named {name!r}; ensure() makes one")
-        token_names.check(family.current, {"enabled": True})
-        successor, is_own = run.successor(family, family.current)
-        run.publish(name, successor, publish, is_own=is_own)
-        run.replace(name, successor, overlap)
-        return run.finished(run.family(name), self._keep_disabled)
+        token_names.require(family.current, {"enabled": True})
+        successor, is_first = run.successor(family, family.current)
+        run.publish(name, successor, publish, is_first=is_first)
+        due = run.replace(name, successor, overlap)
+        try:
+            return run.settle(run.family(name), self._keep_disabled)
+        except (ApiException, TokenManagerException) as error:
+            logger.warning("%r is rotated, but what is due is not done: %s", name, error)
+            disabled = {step.token_id for step in run.done if step.step == "disable"}
+            left = [step for step in due if step.token_id not in disabled]
+            return Rotation(name, successor, tuple(run.done), tuple(left))
 
     def finish_rotations(self) -> list[Rotation]:
-        """Do what is due for all names of the app: disable, delete, remove what was abandoned.
+        """Do what is due for all names of the app: disable what is old or abandoned, and delete.
 
-        No token is disabled or deleted unless an enabled one has its name. Returns the names
-        for which something was done or is due.
+        No token is disabled or deleted unless an enabled one has its name; none is deleted that
+        was not disabled before. Returns the names for which something was done or is due.
 
         Raises:
+            TokenManagerException: the service answers no list.
             ApiException: a request failed, after all other names were seen to.
         """
         rotations: list[Rotation] = []
@@ -182,9 +197,9 @@ class TokenManager:
             run = self._run("finish_rotations")
             try:
                 family = run.family(name)  # as it is now, for the others have taken time
-                if family.is_unfinished and family.current is not None:
+                if family.current is not None and family.current.name != name:
                     run.update("promote", family.current, name=name)
-                rotations.append(run.finished(family, self._keep_disabled))
+                rotations.append(run.settle(family, self._keep_disabled))
             except TokenManagerException as error:
                 logger.warning("finish_rotations leaves a name as it is: %s", error)
             except ApiException as error:
@@ -207,7 +222,7 @@ class _Run:
         self._app_id = app_id
         self._operation = operation
         self._observer = observer
-        self._done: list[Step] = []
+        self.done: list[Step] = []
 
     def families(self) -> dict[str, Family]:
         """Read the list."""
@@ -217,15 +232,21 @@ class _Run:
         """Read the list, and return what belongs to a name."""
         return self.families().get(name) or Family(name)
 
-    def unused(self, family: Family, wanted: dict[str, bool]) -> tuple[Family, TokenDto]:
+    def current(self, name: str) -> TokenDto:
+        """Read the list, and return the current token of a name, which must be there."""
+        token = self.family(name).current
+        if token is None:
+            raise MissingTokenException(f"the token named {name!r} was removed meanwhile")
+        return token
+
+    def obtain(self, family: Family, wanted: dict[str, bool]) -> tuple[Family, TokenDto]:
         """Return a token as wanted that nobody uses, made if need be, and the family then.
 
         If it is unknown whether one was made, the list tells. Of two that are made at once, by
-        two managers, both take the first; the other is left for ``finish_rotations``. One that
-        this may soon delete is not taken.
+        two managers, both take the first; the other is left for ``finish_rotations``.
         """
         begin = _now()
-        token = family.unused(wanted, begin - _ABANDONED / 2)
+        token = family.unused(wanted, begin - _USABLE)
         if token is not None:
             return family, token
         name = token_names.new(family.name)
@@ -240,32 +261,36 @@ class _Run:
             if not error.outcome_unknown:
                 raise
             failure = error
+        if made is not None:
+            _require_name(made, name)
         family = self.family(family.name)
         now = _now()  # much later, if this machine has slept
-        token = family.unused(wanted, now - _ABANDONED / 2)
-        if token is None and now - begin < _ABANDONED / 2:
+        token = family.unused(wanted, now - _USABLE)
+        if token is None and now - begin < _USABLE:
             token = made
         if token is None:
             raise failure
-        token_names.check(token, wanted)
+        token_names.require(token, wanted)
         return family, token
 
-    def successor(self, family: Family, predecessor: TokenDto) -> tuple[TokenDto, bool]:
+    def successor(self, family: Family, current: TokenDto) -> tuple[TokenDto, bool]:
         """Return the token that is to follow, and whether this call is the first to hand it out."""
-        if predecessor.readable is None or predecessor.writeable is None:
+        if current.name != family.name:  # it was published, and only lacks the name
+            return current, False
+        if current.readable is None or current.writeable is None:
             raise TokenManagerException(f"the service does not tell the rights of {family.name!r}")
-        rights = {"readable": predecessor.readable, "writeable": predecessor.writeable}
-        wanted = {**rights, "enabled": True}
-        handed_out = [token for token in family.next if not token_names.drift(token, wanted)]
-        if not handed_out:
-            family, token = self.unused(family, wanted)
-            handed_out = [token for token in family.next if not token_names.drift(token, wanted)]
-            if not handed_out:
-                name = token_names.following(family.name)
-                return self.update("mark", token, name=name), True
-        return handed_out[0], False
+        wanted = {"readable": current.readable, "writeable": current.writeable, "enabled": True}
+        handed_out = family.handed_out(wanted)
+        if handed_out is None:
+            family, token = self.obtain(family, wanted)
+            handed_out = family.handed_out(wanted)  # by another manager, meanwhile
+            if handed_out is None:
+                name = token_names.next_(family.name)
+                # enabled, for finish_rotations may have been about to disable it
+                return self.update("mark", token, name=name, enabled=True), True
+        return handed_out, False
 
-    def publish(self, name: str, successor: TokenDto, publish: Publish, *, is_own: bool) -> None:
+    def publish(self, name: str, successor: TokenDto, publish: Publish, *, is_first: bool) -> None:
         """Hand the successor out; if that fails, delete it, unless others may have it."""
         if not successor.token:
             raise TokenManagerException(
@@ -274,10 +299,10 @@ class _Run:
         handed = copy(successor)
         handed.name = name
         try:
-            _refuse_coroutine(publish(handed))
+            _require_returned(publish(handed))
         except BaseException as failure:
             try:
-                if is_own:
+                if is_first:
                     self._withdraw(name, successor)
             except (ApiException, TokenManagerException) as error:
                 logger.warning("token %s could not be deleted: %s", successor.id, error)
@@ -288,40 +313,56 @@ class _Run:
     def _withdraw(self, name: str, successor: TokenDto) -> None:
         """Delete what was handed out in vain.
 
-        First its name says so, or a late delete could meet a token that the next call hands out.
+        First its name says so, or a late request could meet a token that the next call hands out.
         """
         current = self.family(name).current
         if current is not None and current.enabled and current.id != successor.id:
-            self.update("withdraw", successor, name=token_names.off(name, _now()))
-            self._delete(self.update("disable", successor, enabled=False))
+            now = _now()
+            self.update("withdraw", successor, name=token_names.old(name, current.id, now))
+            self.update("disable", successor, enabled=False, name=token_names.off(name, now))
+            self._delete(successor)
 
-    def replace(self, name: str, successor: TokenDto, overlap: timedelta) -> None:
-        """Call the predecessor old, which records that publish has returned; pass its name on."""
+    def replace(self, name: str, successor: TokenDto, overlap: timedelta) -> list[Step]:
+        """Call the predecessor old, which records that publish has returned; pass its name on.
+
+        Return what is due then.
+        """
         family = self.family(name)
-        listed = {token.id: token for token in [*family.named, *family.next]}.get(successor.id)
+        current = family.current
+        listed = next(
+            (each for each in [*family.named, *family.next] if each.id == successor.id), None
+        )
         if listed is None:
             problem = f"token {successor.id}, the next {name!r}, was removed while it was published"
             raise MissingTokenException(f"{problem}: publish another with rotate()")
-        token_names.check(listed, {"enabled": True})
-        current = family.current
-        if current is not None and current.id != successor.id:
-            self.update("retire", current, name=token_names.old(name, _after(overlap)))
+        token_names.require(listed, {"enabled": True})
+        end = _after(overlap)
+        replaced = [
+            token for token in [current, *family.next] if token and token.id != successor.id
+        ]
+        for token in replaced:  # whoever has another one of [next] has got the successor, too
+            self.update("retire", token, name=token_names.old(name, successor.id, end))
         self.update("promote", successor, name=name)
+        ends = [*family.old, *((token, end) for token in replaced)]
+        return [Step("disable", token.id, date) for token, date in ends]
 
-    def finished(self, family: Family, keep_disabled: timedelta) -> Rotation:
+    def settle(self, family: Family, keep_disabled: timedelta) -> Rotation:
         """Do what is due, unless no enabled token has the name, and return how far it is."""
         due: list[Step] = []
         current, now = family.current, _now()
         if current is None or not current.enabled:
             logger.warning("no enabled token is named %r: nothing is done for it", family.name)
-            return Rotation(family.name, current, tuple(self._done), ())
+            return Rotation(family.name, current, tuple(self.done), ())
         for token, date in family.off:
-            if not token.enabled:  # else a person has taken it back
-                self._delete_at(date, token, due)
-        for token in family.new:
-            if token.created_at is not None and token.created_at <= now:
-                self._delete_at(token.created_at + _ABANDONED, token, due)
-        for token, date in family.old:
+            if token.enabled:  # a person has taken it back
+                continue
+            if date > now:
+                due.append(Step("delete", token.id, date))
+            else:
+                self._delete(token)
+        made = [(each, each.created_at) for each in family.new]
+        abandoned = [(token, date + _ABANDONED) for token, date in made if date is not None]
+        for token, date in [*abandoned, *family.old]:
             if date > now:
                 due.append(Step("disable", token.id, date))
             else:
@@ -330,7 +371,7 @@ class _Run:
                 self.update("disable", token, enabled=False, name=name)
                 due.append(Step("delete", token.id, end))
         due += [Step("publish", token.id, now) for token in family.next if token is not current]
-        return Rotation(family.name, current, tuple(self._done), tuple(due))
+        return Rotation(family.name, current, tuple(self.done), tuple(due))
 
     def update(self, step: str, token: TokenDto, **fields: Any) -> TokenDto:
         """Change a token, and return it as it is then; if that is unknown, the list tells."""
@@ -345,28 +386,19 @@ class _Run:
                 raise
         for name, value in fields.items():
             setattr(token, name, value)
-        if answered is not None and answered.name != token.name:
-            problem = (
-                f"the service calls token {token.id} {answered.name!r}, and not {token.name!r}"
-            )
-            raise TokenManagerException(f"{problem}: choose a plainer name, and delete the token")
+        if answered is not None:
+            _require_name(answered, token.name)
         return token
 
     def _tokens(self) -> list[TokenDto]:
         try:
             data = self._api.get_app_tokens1(self._app_id).data
         except ApiException as error:
-            error.body = None  # it may hold the values of tokens
+            _forget_values(error)
             raise
         if data is None or data.tokens is None:
             raise TokenManagerException("the service answered no list of tokens: call again")
         return [token for token in data.tokens if token and token.id]
-
-    def _delete_at(self, date: datetime, token: TokenDto, due: list[Step]) -> None:
-        if date <= _now():
-            self._delete(token)
-        else:
-            due.append(Step("delete", token.id, date))
 
     def _delete(self, token: TokenDto) -> None:
         delete = self._api.delete_app_token1_with_http_info
@@ -380,11 +412,12 @@ class _Run:
         try:
             info = method(*arguments)
         except ApiException as error:
-            error.body = None  # it may hold the values of tokens
+            _forget_values(error)
             self._tell(step, token, error.attempts, error)
             raise
         answer = info[0]
         answered = answer.data.token if isinstance(answer, TokenResponse) and answer.data else None
+        answered = answered if answered and answered.id else None
         self._tell(step, token or answered, info.attempts)
         return answered
 
@@ -396,18 +429,33 @@ class _Run:
         outcome = "done" if error is None else type(error).__name__
         event = Event(self._operation, step, self._app_id, token_id, fingerprint, attempts, outcome)
         if error is None:
-            self._done.append(Step(step, token_id, _now()))
+            self.done.append(Step(step, token_id, _now()))
         fields = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}
         logger.info("%s: %s of token %s: %s", *event[:2], token_id, outcome, extra=fields)
         if self._observer is not None:
             try:
                 self._observer(event)
-            except Exception:  # noqa: BLE001  # whatever a stranger's code raises
+            except Exception as failure:  # noqa: BLE001  # whatever a stranger's code raises
+                failure.__suppress_context__ = True  # what publish raised may hold the value
                 logger.exception("the observer failed")
 
 
-def _refuse_coroutine(result: object) -> None:
-    if hasattr(result, "__await__"):  # nothing has run yet
+def _forget_values(error: ApiException) -> None:
+    """Drop the answer, which may hold the values of tokens, and what failed to read it."""
+    error.body = None
+    if isinstance(error, UnexpectedResponseException):
+        error.__cause__ = error.__context__ = None
+
+
+def _require_name(token: TokenDto, name: str | None) -> None:
+    if token.name != name:
+        problem = f"the service calls token {token.id} {token.name!a}, and not {name!a}"
+        raise TokenManagerException(f"{problem}: choose a plainer name, and delete the token")
+
+
+def _require_returned(result: object) -> None:
+    """Refuse what a function returns that has not run yet."""
+    if type(result) in (GeneratorType, AsyncGeneratorType) or hasattr(result, "__await__"):
         getattr(result, "close", bool)()
         raise TypeError("publish must be a plain function, which runs when it is called")
 

@@ -1,17 +1,17 @@
 """How the names of managed tokens tell what each token is, and what of it makes a current one.
 
-===========================================  =======  =============================================
-Name                                         Enabled  What it is
-===========================================  =======  =============================================
-``shipper``                                  yes      the current token
-``shipper [new]``                            yes      made; the next call that makes one takes it
-``shipper [next]``                           yes      handed to ``publish``, which has not returned
-``shipper [old, disable after <date>]``      yes      replaced, and valid for the overlap
-``shipper [off, delete after <date>]``       no       replaced; a person can still take it back
-===========================================  =======  =============================================
+=====================================================  =======  ==================================
+Name                                                   Enabled  What it is
+=====================================================  =======  ==================================
+``shipper``                                            yes      the current token
+``shipper [new]``                                      yes      made; the next call takes it
+``shipper [next]``                                     yes      handed to ``publish``
+``shipper [old, next is <id>, disable after <date>]``  yes      replaced; valid for the overlap
+``shipper [off, delete after <date>]``                 no       disabled; can still be taken back
+=====================================================  =======  ==================================
 
 A predecessor is called old when ``publish`` has returned, and then the next one gets the name. So
-where no token has the name, but there are an old one and a next one, the next one is current.
+where no token has the name, the next one that an old one tells is current.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from stcloud.models import TokenDto
 
 LONGEST = 80
-"""Characters that a name may have; a mark adds up to 42."""
+"""Characters that a name may have; a mark adds up to 71."""
 
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
-_MARKED = r"(?s)(?P<name>.+) \[(?:(?P<kind>new|next)|(?P<dated>old|off), \w+ after (?P<date>.+))\]"
+_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+_MARKED = (
+    r"(?sa)(?P<name>.+) \["
+    r"(?:(?P<new>new)|(?P<next>next)"
+    rf"|(?P<old>old), next is (?P<successor>[1-9]\d{{0,18}}), disable after (?P<disable>{_STAMP})"
+    rf"|(?P<off>off), delete after (?P<delete>{_STAMP}))\]"
+)
 
 
 class TokenManagerException(Exception):
@@ -58,6 +64,19 @@ class TokenDriftException(TokenManagerException):
         return f"{self.args[0]} is {self.found}, and not {self.wanted}: {advice}"
 
 
+class Mark(NamedTuple):
+    """What a token's name says of it."""
+
+    name: str
+    """The name that the token belongs to: its own, without the mark."""
+    kind: str
+    """``named``, ``new``, ``next``, ``old`` or ``off``."""
+    date: datetime | None = None
+    """When an old one is to be disabled, or one that is off to be deleted."""
+    successor: int | None = None
+    """The id of the token that replaces an old one."""
+
+
 class Family:
     """The tokens that belong to one name, by their marks; the oldest first."""
 
@@ -68,6 +87,16 @@ class Family:
         self.next: list[TokenDto] = []
         self.old: list[tuple[TokenDto, datetime]] = []
         self.off: list[tuple[TokenDto, datetime]] = []
+        self._successors: set[int] = set()
+
+    def add(self, token: TokenDto, mark: Mark) -> None:
+        """Put a token where its mark says."""
+        if mark.date is not None:
+            {"old": self.old, "off": self.off}[mark.kind].append((token, mark.date))
+        else:
+            {"named": self.named, "new": self.new, "next": self.next}[mark.kind].append(token)
+        if mark.successor is not None:
+            self._successors.add(mark.successor)
 
     @property
     def is_marked(self) -> bool:
@@ -75,13 +104,8 @@ class Family:
         return bool(self.new or self.next or self.old or self.off)
 
     @property
-    def is_unfinished(self) -> bool:
-        """Whether a successor was published, and has not got the name yet."""
-        return bool(self.next and self.old and not self.named)
-
-    @property
     def current(self) -> TokenDto | None:
-        """The token that has the name.
+        """The token that has the name, or is about to get it: its publication has succeeded.
 
         Raises:
             AmbiguousTokenException: several have it.
@@ -90,7 +114,8 @@ class Family:
             ids = ", ".join(str(token.id) for token in self.named)
             problem = f"several tokens are named {self.name!r}: {ids}"
             raise AmbiguousTokenException(f"{problem}; rename or delete all but one")
-        return next(iter(self.named), self.next[0] if self.is_unfinished else None)
+        published = (token for token in self.next if token.id in self._successors)
+        return next(iter(self.named), next(published, None))
 
     def unused(self, wanted: Mapping[str, bool], since: datetime) -> TokenDto | None:
         """Return the first token as wanted that was made since a moment, and not used."""
@@ -99,32 +124,34 @@ class Family:
         )
         return next((token for token in fresh if not drift(token, wanted)), None)
 
+    def handed_out(self, wanted: Mapping[str, bool]) -> TokenDto | None:
+        """Return the first token as wanted whose publication was begun."""
+        return next((token for token in self.next if not drift(token, wanted)), None)
+
 
 def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:
     """Return the tokens by the names that they belong to."""
     found: dict[str, Family] = {}
     for token in sorted(tokens, key=lambda token: token.id or 0):
-        name, kind, date = parsed(token.name or "")
-        family = found.setdefault(name, Family(name))
-        if date is not None:
-            {"old": family.old, "off": family.off}[kind].append((token, date))
-        else:
-            {"named": family.named, "new": family.new, "next": family.next}[kind].append(token)
+        mark = parsed(token.name or "")
+        found.setdefault(mark.name, Family(mark.name)).add(token, mark)
     return found
 
 
-def parsed(name: str) -> tuple[str, str, datetime | None]:
-    """Return a name without its mark, what the mark says, and its date if it has one."""
+def parsed(name: str) -> Mark:
+    """Return what a name says; one that a person has marked in any other way is a name alone."""
     found = re.fullmatch(_MARKED, name)
     if found is None:
-        return name, "named", None
-    if found["kind"]:
-        return found["name"], found["kind"], None
+        return Mark(name, "named")
+    kind = next(kind for kind in ("new", "next", "old", "off") if found[kind])
+    date, successor = found["disable"] or found["delete"], found["successor"]
+    if date is None:
+        return Mark(found["name"], kind)
     try:
-        date = datetime.strptime(found["date"], _DATE).replace(tzinfo=timezone.utc)
-    except ValueError:  # a person has written it
-        return name, "named", None
-    return found["name"], found["dated"], date
+        moment = datetime.strptime(date, _DATE).replace(tzinfo=timezone.utc)
+    except ValueError:  # the 31st of February, say
+        return Mark(name, "named")
+    return Mark(found["name"], kind, moment, int(successor) if successor else None)
 
 
 def new(name: str) -> str:
@@ -132,14 +159,14 @@ def new(name: str) -> str:
     return f"{name} [new]"
 
 
-def following(name: str) -> str:
+def next_(name: str) -> str:
     """Return the name of a token that is being published."""
     return f"{name} [next]"
 
 
-def old(name: str, end: datetime) -> str:
-    """Return the name of a token that was replaced."""
-    return f"{name} [old, disable after {end:{_DATE}}]"
+def old(name: str, successor: int | None, end: datetime) -> str:
+    """Return the name of a token that another one replaces."""
+    return f"{name} [old, next is {successor}, disable after {end:{_DATE}}]"
 
 
 def off(name: str, end: datetime) -> str:
@@ -147,13 +174,13 @@ def off(name: str, end: datetime) -> str:
     return f"{name} [off, delete after {end:{_DATE}}]"
 
 
-def checked(name: str) -> str:
+def valid(name: str) -> str:
     """Return a name if tokens may be managed by it; ValueError or TypeError if not."""
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"name must be str, not {type(name).__name__}")
     if not 0 < len(name) <= LONGEST or name != name.strip():
         raise ValueError(f"name must have 1 to {LONGEST} characters, and no space at its ends")
-    if parsed(name)[1] != "named":
+    if parsed(name).kind != "named":
         raise ValueError(f"name must not end with a mark of the manager's, as {name!r} does")
     return name
 
@@ -164,7 +191,7 @@ def drift(token: TokenDto, wanted: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != wanted[name]}
 
 
-def check(token: TokenDto, wanted: dict[str, bool]) -> None:
+def require(token: TokenDto, wanted: dict[str, bool]) -> None:
     """Raise TokenDriftException if a token is not as wanted."""
     found = drift(token, wanted)
     if found:

@@ -124,10 +124,9 @@ def test_names_are_those_that_the_manager_writes() -> None:
     """And the page's date is one that it reads."""
     date = f"{DATE:%Y-%m-%dT%H:%M:%SZ}"
     assert date in coded("".join(inline(node) for node in PAGE.walk() if node.type == "paragraph"))
-    names = [NAME, token_names.new(NAME), token_names.following(NAME)]
-    names += [
-        make(NAME, DATE).replace(date, "<date>") for make in (token_names.old, token_names.off)
-    ]
+    names = [NAME, token_names.new(NAME), token_names.next_(NAME)]
+    ends = token_names.old(NAME, 790, DATE), token_names.off(NAME, DATE)
+    names += [name.replace(date, "<date>").replace("790", "<id>") for name in ends]
     assert [coded(name) for name in table("Name")] == [[name] for name in names]
     assert [row[0] for row in table("Name").values()] == ["yes", "yes", "yes", "yes", "no"]
 
@@ -135,7 +134,8 @@ def test_names_are_those_that_the_manager_writes() -> None:
 def test_lengths_are_those_that_the_manager_checks() -> None:
     """A name's, and that of the longest mark."""
     text = "".join(inline(node) for node in PAGE.walk() if node.type == "paragraph")
-    mark = max(len(make("", DATE)) for make in (token_names.old, token_names.off))
+    mark = len(token_names.old("", 2**63 - 1, DATE))
+    assert mark >= len(token_names.off("", DATE))
     assert f"1 to {token_names.LONGEST} characters" in text
     assert f"adds {mark} characters" in text
     assert f"names of {token_names.LONGEST + mark}" in text
@@ -204,10 +204,15 @@ def drive(told: Told, sandbox: Sandbox, ahead: Callable[[timedelta], None]) -> N
     second(told).ensure(NAME)
     fresh(NAME)
     second(told).rotate(NAME, nothing)
-    fresh(NAME, token_names.new(NAME))
-    ahead(timedelta(hours=2))
-    told.manager.finish_rotations()
-    cut_off = token_names.old(NAME, DATE + timedelta(days=999)), token_names.following(NAME)
+    for call in (told.manager.finish_rotations, lambda: told.manager.rotate(NAME, nothing)):
+        fresh(NAME, token_names.new(NAME))
+        ahead(timedelta(hours=2))
+        call()
+    fresh(NAME)
+    told.api.create_app_token({"name": token_names.next_(NAME), "writeable": False}, told.app_id)
+    told.look_away()
+    told.manager.rotate(NAME, nothing)
+    cut_off = token_names.old(NAME, 790, DATE + timedelta(days=999)), token_names.next_(NAME)
     fresh(*cut_off).ensure(NAME)
     fresh(*cut_off).finish_rotations()
     told.api.update_app_token({"enabled": False}, told.app_id, told.tokens[-1].id or 0)
@@ -313,7 +318,8 @@ def follow(told: Told, steps: list[str], old: stcloud.TokenDto, new: stcloud.Tok
             given = token.token or ""
         elif step.startswith("Rename"):
             now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-            told.rename(token, coded(step)[0].replace("<date>", now))
+            name = coded(step)[0].replace("<date>", now).replace("<id>", str(old.id))
+            told.rename(token, name)
         else:
             assert step.startswith("Delete"), step
             told.api.delete_app_token1(told.app_id, token.id or 0)

@@ -55,6 +55,14 @@ def test_request_is_as_described(
     assert operation["operationId"] == name
 
 
+def test_every_operation_is_here() -> None:
+    """The test above calls each operation of the API."""
+    members = vars(stcloud.TokensApiControllerApi).items()
+    operations = {name for name, member in members if hasattr(member, "operation")}
+    called = {name for name, _ in CALLS}
+    assert operations == {name + end for name in called for end in ("", "_with_http_info")}
+
+
 def test_validator_refuses_what_is_not_described(
     remote: stcloud.TokensApiControllerApi,
     answer: Callable[..., None],

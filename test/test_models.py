@@ -17,6 +17,7 @@ from stcloud import (
     TokensResponse,
     TokensResponseEntry,
     UpdateTokenDto,
+    models,
 )
 from stcloud.models.model import Model
 from stcloud.models.values import Mismatch
@@ -119,6 +120,11 @@ CASES = [
     Case(Error, {"code": "str", "message": "str"}, {"code": "C", "message": "M"}, Error("C", "M")),
 ]
 every_model = pytest.mark.parametrize("case", CASES, ids=[case.model.__name__ for case in CASES])
+
+
+def test_every_model_is_here() -> None:
+    """The tests below check each model."""
+    assert {case.model.__name__ for case in CASES} == set(models.__all__)
 
 
 @every_model

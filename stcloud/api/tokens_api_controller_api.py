@@ -23,7 +23,7 @@ _TOKEN = _TOKENS + "/{tokenId}"
 
 
 class TokensApiControllerApi:
-    """The five token operations.
+    """The token operations.
 
     Args:
         api_client: makes the calls; ``ApiClient()`` if None.

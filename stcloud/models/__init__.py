@@ -1,4 +1,4 @@
-"""The nine models of the API, one file each."""
+"""The models of the API, one file each."""
 
 from stcloud.models.create_token_dto import CreateTokenDto
 from stcloud.models.error import Error

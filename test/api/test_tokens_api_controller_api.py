@@ -28,8 +28,14 @@ def call(api: Api, name: str, **options: Any) -> Any:
     return getattr(api, name)(*CALLS[name][0], **options)
 
 
+def test_every_operation_is_here() -> None:
+    """The tests below call each operation of the API."""
+    operations = {name for name, member in vars(Api).items() if hasattr(member, "operation")}
+    assert operations == {name + end for name in CALLS for end in ("", "_with_http_info")}
+
+
 def test_life_of_a_token(api: Api, sandbox: Sandbox) -> None:
-    """The five operations work together on a real server."""
+    """Its operations work together on a real server."""
     app_id = sandbox.app_id
     created = api.create_app_token(stcloud.CreateTokenDto(name="n", readable=False), app_id)
     assert created.success is True

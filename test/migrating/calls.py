@@ -162,7 +162,7 @@ def body_facts(content: str) -> dict[str, str]:
         return {"content": "none"}
     facts = {"content": json.dumps(json.loads(content), ensure_ascii=False)}
     if len(content) > 2:
-        facts["spaces in the JSON"] = "after `,` and `:`" if ": " in content else "none"
+        facts["spaces in the JSON"] = "after commas and colons" if ": " in content else "none"
     if "é" in facts["content"]:
         facts["`é` in the JSON"] = "UTF-8" if "é" in content else "escaped"
     return facts

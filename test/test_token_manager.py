@@ -1393,20 +1393,22 @@ class Actor:
         self._has_stopped.release()
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.fixture(params=[1, -1], ids=["oldest first", "newest first"])
+def either_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service lists tokens in either order."""
+    tokens, order = Store.tokens, request.param
+    monkeypatch.setattr(Store, "tokens", lambda store, app_id: tokens(store, app_id)[::order])
+
+
+@pytest.mark.usefixtures("either_order")
 @pytest.mark.parametrize("work", ["ensure", "rotate"])
 def test_two_that_make_a_token_at_once_take_the_same(
     api: stcloud.TokensApiControllerApi,
     service: Service,
-    monkeypatch: pytest.MonkeyPatch,
     clock: Clock,
     work: str,
-    reverse: bool,
 ) -> None:
     """Wherever the one is when the other does all, and in whichever order tokens are listed."""
-    tokens = Store.tokens
-    order = -1 if reverse else 1
-    monkeypatch.setattr(Store, "tokens", lambda store, app_id: tokens(store, app_id)[::order])
     sandbox, manager = service.sandbox, TokenManager(api, service.sandbox.app_id)
     for steps in range(9):
         service.reset()
@@ -1439,19 +1441,14 @@ def test_two_that_make_a_token_at_once_take_the_same(
             assert len(set(handed)) == 1
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.usefixtures("either_order")
 @pytest.mark.parametrize("work", ["ensure", "rotate"])
 def test_two_that_have_each_made_a_token_take_the_first(
     api: stcloud.TokensApiControllerApi,
     service: Service,
-    monkeypatch: pytest.MonkeyPatch,
     work: str,
-    reverse: bool,
 ) -> None:
     """The one that made the second one, too, whichever comes to its end first."""
-    tokens = Store.tokens
-    order = -1 if reverse else 1
-    monkeypatch.setattr(Store, "tokens", lambda store, app_id: tokens(store, app_id)[::order])
     actors = [Actor(api, service.sandbox.app_id) for _ in range(2)]
     handed: list[int | None] = []
     if work == "rotate":

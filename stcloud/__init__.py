@@ -9,7 +9,7 @@
         api = stcloud.TokensApiControllerApi(client)
         print(api.get_app_tokens1(app_id=789))
 
-For pytest, which else rewrites what comes with a plugin: PYTEST_DONT_REWRITE
+PYTEST_DONT_REWRITE: a plugin comes with this package, and pytest would rewrite its asserts.
 """
 
 from typing import TYPE_CHECKING, Any

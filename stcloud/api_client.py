@@ -116,6 +116,7 @@ class ApiClient:
             ValueError: name or value cannot stand in a header.
             TypeError: one of them is not text.
         """
+        checks.header_name("header_name", header_name)
         for name in list(self.default_headers):
             if name.lower() == header_name.lower():
                 del self.default_headers[name]
@@ -135,6 +136,9 @@ class ApiClient:
         **options: Any,
     ) -> Any:
         """Call any path of Sematext Cloud, such as ``/users-web/api/v3/apps``.
+
+        POST and PATCH are tried again only if they were not sent, or answered 429; GET, HEAD,
+        OPTIONS, PUT and DELETE also if no whole answer came, and after 408 and most 5xx.
 
         Args:
             resource_path: the path, with ``{name}`` where a path parameter goes.
@@ -316,7 +320,8 @@ class ApiClient:
         """Return what JSON can hold of models, dates and containers of them.
 
         Raises:
-            TypeError: something else is among them.
+            TypeError: something else is among them, or a model's field has the wrong type.
+            ValueError: a field has a value that cannot be sent.
         """
         return wire.plain(obj)
 
@@ -345,6 +350,7 @@ class ApiClient:
         if own:
             checked = HeaderTexts("header_params", own)
             headers.update((name.title(), text) for name, text in checked.items())
+            headers = {name: text for name, text in headers.items() if text}
         return headers
 
     def _authorize(self, headers: dict[str, str]) -> None:

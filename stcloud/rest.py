@@ -7,7 +7,7 @@ import re
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException, UnknownProtocol
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
@@ -127,7 +127,8 @@ class RestClient:
             outcome = Outcome.SETTLED if _is_refusal(unsent.cause) else Outcome.NOT_SENT
             raise _translated(unsent.cause, host, outcome) from unsent.cause
         except _FAILURES as error:
-            raise _translated(error, host, _outcome(error)) from error
+            failure = _without_content(error)
+            raise _translated(failure, host, _outcome(error)) from failure
         if response.status < 200:  # but for 100, http.client takes it for the answer
             _drop(response)
             reason = f"{response.status} {response.reason}: no final answer"
@@ -161,7 +162,8 @@ class RestClient:
                     break
         except (*_FAILURES, ValueError, zlib.error) as error:  # ValueError: odd sizes of chunks
             _drop(response)
-            raise _translated(error, self._configuration.host, _outcome(error)) from error
+            failure = _without_content(error)
+            raise _translated(failure, self._configuration.host, _outcome(error)) from failure
         if size > most:
             _drop(response)
             if 200 <= response.status < 300:
@@ -258,19 +260,21 @@ def _load(source: str, load: Callable[[], None]) -> None:
 
 def _pieces(response: RawResponse) -> Iterator[bytes]:
     """Read an answer's body in pieces, unpacked, each of a bounded size."""
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
         while chunk := response.read(_CHUNK):
             yield chunk
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise HTTPException(f"the answer's Content-Encoding is {encoding!r}")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)  # finds out which of them it is
+    is_empty = True  # as 204 has it, whatever its headers say
     while chunk := response.read(_CHUNK, decode_content=False):
+        is_empty = False
         while chunk and not unpacker.eof:
             yield unpacker.decompress(chunk, _CHUNK)
             chunk = unpacker.unconsumed_tail
-    if not unpacker.eof:
+    if not unpacker.eof and not is_empty:
         raise HTTPException("the compressed body is cut off")
 
 
@@ -278,6 +282,25 @@ def _drop(response: RawResponse) -> None:
     """Close the answer's connection, and give its place in the pool back."""
     response.close()
     response.release_conn()
+
+
+def _without_content(error: Exception) -> Exception:
+    """Return the failure, or what stands for one whose causes tell what came, secrets included."""
+    kinds = {type(cause) for cause in _causes(error)}
+    if kinds & {BadStatusLine, UnknownProtocol}:
+        return HTTPException("what came is no HTTP")
+    if type(error) is ValueError or kinds & {ValueError, failures.InvalidChunkLength}:
+        return HTTPException("the body's chunks have no readable sizes")
+    return error
+
+
+def _causes(error: BaseException) -> Iterator[object]:
+    """Yield what a failure came from; urllib3 keeps some of it among the arguments alone."""
+    yield from error.args
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _is_refusal(error: Exception) -> bool:

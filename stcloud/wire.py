@@ -35,12 +35,13 @@ def plain(value: Any) -> Any:
     """Return what JSON can hold of models, dates and containers of them.
 
     Raises:
-        TypeError: something else is among them.
+        TypeError: something else is among them, or a model's field has the wrong type.
+        ValueError: a field has a value that cannot be sent.
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):
-        return value.to_json()
+        return _document(value, type(value).__name__)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in cast("Mapping[object, Any]", value).items()}
     if isinstance(value, (list, tuple)):
@@ -61,11 +62,15 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
         value = model.from_dict(cast("Mapping[str, Any]", value))
     if not isinstance(value, model):
         raise checks.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
+    return _document(value, f"body: {model.__name__}")
+
+
+def _document(value: Model, place: str) -> dict[str, Any]:
     try:
         return value.to_json()
     except Mismatch as error:
         kind = TypeError if isinstance(error, WrongType) else ValueError
-        raise kind(f"body: {model.__name__}.{error}") from error
+        raise kind(f"{place}.{error}") from error
 
 
 def path(
@@ -84,8 +89,8 @@ def path(
         raise ValueError("resource_path must not have a query; give query_params")
     for name, value in parameters.items():
         text = quote(str(value), safe=safe)
-        if text in ("", ".", ".."):
-            raise ValueError(f"path parameter {name!r} must not be {text!r}")
+        if not {"", ".", ".."}.isdisjoint(text.split("/")) or "?" in text or "#" in text:
+            raise ValueError(f"path parameter {name!r} would lead to another path")
         filled = filled.replace(f"{{{name}}}", text)
     if "{" in filled:
         raise ValueError(f"path_params lacks a parameter of {template!r}")

@@ -196,6 +196,45 @@ def test_bad_header_is_refused(
     assert httpserver.log == []
 
 
+def test_header_without_a_text_is_none(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """None and the empty text take a header out of one request."""
+    answer("{}")
+    client.set_default_header("X-A", "a")
+    empty: Any = {"x-a": None, "X-B": ""}
+    client.call_api("/x", "GET", header_params=empty)
+    assert not {"X-A", "X-B"} & {name for name, _ in httpserver.log[-1][0].headers}
+
+
+def test_header_name_that_is_no_text_is_a_type_error(client: stcloud.ApiClient) -> None:
+    """Before anything else is done with it."""
+    name: Any = 5
+    with pytest.raises(TypeError, match="header_name"):
+        client.set_default_header(name, "x")
+
+
+def test_fields_of_wrong_types_are_type_errors(client: stcloud.ApiClient) -> None:
+    """Wherever a model is given."""
+    name: Any = 3
+    body = stcloud.CreateTokenDto(name=name)
+    with pytest.raises(TypeError, match=r"CreateTokenDto\.name: expected str"):
+        client.call_api("/x", "POST", body=body)
+    with pytest.raises(TypeError, match=r"CreateTokenDto\.name: expected str"):
+        client.sanitize_for_serialization([body])
+
+
+@pytest.mark.parametrize("value", ["a/../b", "/a", "a?b", "a#b", "..", "a/"])
+def test_no_safe_character_leads_elsewhere(
+    client: stcloud.ApiClient, httpserver: HTTPServer, value: str
+) -> None:
+    """Whatever is not quoted, a parameter stays in its place."""
+    client.configuration.safe_chars_for_path_param = "/?#"
+    with pytest.raises(ValueError, match="another path"):
+        client.call_api("/x/{a}/y", "GET", {"a": value})
+    assert httpserver.log == []
+
+
 def test_base_path_precedes_every_path(
     client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
 ) -> None:

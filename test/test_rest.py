@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -99,6 +100,34 @@ def test_sending_has_the_limit_of_silence(sandbox: Sandbox) -> None:
             api.create_app_token({}, sandbox.app_id)
     assert limits
     assert {round(limit or 0) for limit in limits} == {7}
+
+
+SECRET = b'{"token": "plain-secret"}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [SECRET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + SECRET + b"\r\n"],
+    ids=["no head", "no chunks"],
+)
+def test_traceback_holds_no_content(answer: bytes) -> None:
+    """Python's own errors repeat what came where something else was expected."""
+    with server_that_sends(answer) as host:
+        error = failure(connected(host))
+    assert type(error) is stcloud.ConnectionException
+    assert error.__cause__ is not None
+    assert "plain-secret" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip ", ""])
+def test_success_without_content_may_have_an_encoding(encoding: str) -> None:
+    """It is no body that was cut off."""
+    head = f"HTTP/1.1 204 No Content\r\nContent-Encoding: {encoding}\r\n\r\n"
+    with server_that_sends(head.encode()) as host:
+        api = connected(host)
+        answer: Any = api.delete_app_token1(5, 7)
+        api.api_client.close()
+    assert answer.success is True
 
 
 def urllib3_failures() -> dict[str, type[Exception]]:

@@ -285,3 +285,10 @@ def test_api_makes_its_own_client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     api = Api()
     assert api.get_app_tokens1(sandbox.app_id).success is True
     api.api_client.close()
+
+
+def test_value_in_place_of_an_id_is_not_repeated(api: Api) -> None:
+    """Who mixes up ``token.id`` and ``token.token`` finds no secret in the error."""
+    with pytest.raises(ValueError, match="token_id must be") as raised:
+        api.regenerate_app_token1(789, "5ec4e7aa-secret")
+    assert "5ec4e7aa" not in str(raised.value)

@@ -289,6 +289,8 @@ class ApiClient:
 
                 self._pool = ThreadPool(self.configuration.connection_pool_maxsize)
                 self._end_pool = weakref.finalize(self, _end, self._pool)
+            if not self._end_pool.alive:
+                raise RuntimeError("Python is ending: make the call without async_req")
             return self._pool
 
     def close(self) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from http.client import BadStatusLine, HTTPException, UnknownProtocol
 from operator import attrgetter
+from queue import LifoQueue
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +37,7 @@ RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
 
 _CHUNK = 65536
+_GZIP = b"\x1f"  # the first byte of each of its members
 _connection_settings = attrgetter(
     "verify_ssl",
     "ssl_ca_cert",
@@ -211,6 +214,8 @@ class RestClient:
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
         kind = WatchedTls if pool.scheme == "https" else Watched
+        if not raw:
+            _keep_places(pool, settings["maxsize"])
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
         forwarded = proxy is not None and not secure
@@ -251,6 +256,24 @@ class RestClient:
         return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
 
 
+def _keep_places(pool: urllib3.HTTPConnectionPool, count: int) -> None:
+    """Let a pool have its places until Python's very end, for the calls of atexit functions.
+
+    urllib3 takes them all out, connections or not, of the queue that it made, when Python begins
+    to end; whoever asks for one then waits in vain.
+    """
+    pool.pool = places = LifoQueue[Any](count)
+    for _ in range(count):
+        places.put(None)
+    weakref.finalize(pool, _close_idle, places)
+
+
+def _close_idle(places: LifoQueue[Any]) -> None:
+    with places.mutex:  # so that nobody takes what is closed here
+        for connection in filter(None, places.queue):
+            connection.close()
+
+
 def _load(source: str, load: Callable[[], None]) -> None:
     try:
         load()
@@ -267,15 +290,25 @@ def _pieces(response: RawResponse) -> Iterator[bytes]:
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise HTTPException(f"the answer's Content-Encoding is {encoding!r}")
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)  # finds out which of them it is
-    is_empty = True  # as 204 has it, whatever its headers say
+    unpacker = None  # nothing came, as with 204, whatever its headers say
     while chunk := response.read(_CHUNK, decode_content=False):
-        is_empty = False
-        while chunk and not unpacker.eof:
+        while chunk:
+            if unpacker is None or (unpacker.eof and chunk.startswith(_GZIP)):
+                unpacker = zlib.decompressobj(_window(chunk))
+            elif unpacker.eof:  # padding follows
+                break
             yield unpacker.decompress(chunk, _CHUNK)
-            chunk = unpacker.unconsumed_tail
-    if not unpacker.eof and not is_empty:
-        raise HTTPException("the compressed body is cut off")
+            chunk = unpacker.unconsumed_tail or unpacker.unused_data
+    if unpacker is not None:
+        yield unpacker.flush()  # a few bytes, if a piece was full just when its input ended
+        if not unpacker.eof:
+            raise HTTPException("the compressed body is cut off")
+
+
+def _window(chunk: bytes) -> int:
+    """Return what tells zlib the format: gzip, zlib or, as some send for deflate, neither."""
+    is_framed = chunk.startswith(_GZIP) or chunk[0] & 0x0F == zlib.DEFLATED
+    return zlib.MAX_WBITS + 32 if is_framed else -zlib.MAX_WBITS
 
 
 def _drop(response: RawResponse) -> None:

@@ -357,6 +357,31 @@ api = stcloud.TokensApiControllerApi(
 """
 
 
+AT_EXIT_BEFORE_ALL = """
+import atexit
+def at_exit():
+    api.create_app_token({}, 789)
+    api.create_app_token({}, 789)
+    api.api_client.close()
+atexit.register(at_exit)
+api.create_app_token({}, 789)
+"""
+"""Calls after urllib3 has closed what it had open: it registers for the end at the first call."""
+
+IN_BACKGROUND_AT_EXIT = """
+import atexit
+def at_exit():
+    try:
+        api.create_app_token({}, 789, async_req=True)
+    except RuntimeError as error:
+        assert "without async_req" in str(error), error
+        api.create_app_token({}, 789)
+        api.api_client.close()
+atexit.register(at_exit)
+api.create_app_token({}, 789, async_req=True)
+"""
+
+
 @pytest.mark.parametrize(
     ("rest_of_script", "tokens"),
     [
@@ -365,6 +390,9 @@ api = stcloud.TokensApiControllerApi(
         ("[api.create_app_token({}, 789, async_req=True) for _ in range(30)]", 30),
         ("api.create_app_token({}, 789, async_req=True).get(10); del api", 1),
         ("kept = api.get_app_tokens1(789, _preload_content=False)", 0),
+        ("import atexit; atexit.register(api.create_app_token, {}, 789)", 1),
+        (AT_EXIT_BEFORE_ALL, 3),
+        (IN_BACKGROUND_AT_EXIT, 2),
     ],
 )
 def test_script_that_closes_nothing_ends_quietly(

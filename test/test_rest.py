@@ -258,11 +258,21 @@ def test_encoding_that_nobody_asked_for_is_refused(encoding: str) -> None:
         assert encoding in str(failure(connected(host)))
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
-def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes]) -> None:
-    """An answer may come as gzip or deflate; cut off, it is no answer."""
-    name = "gzip" if compress is gzip.compress else "deflate"
-    packed = compress(b'{"success": true}')
+def raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+def gzip_members(content: bytes) -> bytes:
+    return gzip.compress(content[:9]) + gzip.compress(content[9:])
+
+
+@pytest.mark.parametrize("size", [0, (1 << 16) + 1])
+@pytest.mark.parametrize("compress", [gzip.compress, gzip_members, zlib.compress, raw_deflate])
+def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes], size: int) -> None:
+    """An answer may come as gzip or deflate, of any length; cut off, it is no answer."""
+    name = "gzip" if compress in (gzip.compress, gzip_members) else "deflate"
+    packed = compress(b'{"success": true}'.ljust(size))
     for content in (packed, packed[:-1]):
         head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {name}\r\nContent-Length: {len(content)}"
         with server_that_sends(head.encode() + b"\r\n\r\n" + content) as host:
@@ -272,6 +282,27 @@ def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes]) -> None:
                     assert api.get_app_tokens1(5).success is True
             else:
                 assert "cut off" in str(failure(api))
+
+
+def test_padding_of_gzip_is_ignored() -> None:
+    """As gzip itself does with zeros that follow."""
+    packed = gzip.compress(b'{"success": true}') + b"\0\0"
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+    with server_that_sends(head.encode() + packed) as host:
+        api = connected(host)
+        with closing(api.api_client):
+            assert api.get_app_tokens1(5).success is True
+
+
+def test_raw_answer_is_read_before_the_deadline() -> None:
+    """The reading of a raw answer ends with the call's deadline too; nothing waits for ever."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"
+    with server_that_sends(head, hang=True) as host:
+        api = connected(host, deadline=0.5)
+        with closing(api.api_client):
+            response = api.get_app_tokens1(5, _preload_content=False)
+            with pytest.raises(urllib3.exceptions.ReadTimeoutError), response:
+                response.read()
 
 
 def test_deadline_that_has_passed_is_a_time_out(sandbox: Sandbox) -> None:

@@ -2,12 +2,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import date, datetime, timezone
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 import stcloud
 from stcloud.sandbox import Sandbox
@@ -244,6 +246,30 @@ def test_base_path_precedes_every_path(
     client.configuration.host = httpserver.url_for("/base/") + "/"
     client.call_api("/x", "GET")
     assert [request.path for request, _ in httpserver.log] == ["/x", "/base/x"]
+
+
+def test_content_type_can_be_another(
+    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """A header of the request comes before the client's own."""
+    answer("{}")
+    kind = "application/merge-patch+json"
+    client.call_api("/x", "PATCH", header_params={"content-type": kind}, body={})
+    assert httpserver.log[-1][0].headers["Content-Type"] == kind
+
+
+def test_time_limit_of_a_call_allows_as_much_silence(
+    client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """A call that may take longer is not ended by the configured silence."""
+
+    def answer_late(_: Request) -> Response:
+        time.sleep(0.5)
+        return Response("{}")
+
+    httpserver.expect_request("/x").respond_with_handler(answer_late)
+    client.configuration.read_timeout = 0.1
+    assert client.call_api("/x", "GET", _request_timeout=20)[1] == 200
 
 
 def test_raw_responses_use_nothing_up(

@@ -350,6 +350,7 @@ def test_retry_after_is_waited_for(
     [
         ("1", 1),
         ("-5", 0),
+        ("3, 9", 3),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
         ("soon", None),
         ("", None),
@@ -362,6 +363,21 @@ def test_retry_after_is_told(
     """The exception of a call that failed has the seconds that the service asked to wait."""
     sandbox.fail_next(None, Fault.status(429, {"Retry-After": header}))
     assert failure(connect(retries=0), "create_app_token").retry_after == seconds
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+def test_retry_after_in_the_form_of_asctime_is_utc(
+    sandbox: Sandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the program runs."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "XYZ-9")
+        time.tzset()
+        header = time.asctime(time.gmtime(time.time() + 50))
+        sandbox.fail_next(None, Fault.status(429, {"Retry-After": header}))
+        seconds = failure(connect(retries=0), "create_app_token").retry_after
+    time.tzset()
+    assert 20 < seconds <= 50
 
 
 def in_seconds(seconds: float) -> str:
@@ -450,6 +466,14 @@ def test_delete_whose_answer_was_lost(
     assert record.levelno == logging.INFO
     assert "earlier attempt" in record.getMessage()
     assert watch.done("delete_app_token1") == 1
+
+
+def test_raw_delete_whose_answer_was_lost(sandbox: Sandbox, connect: Connect) -> None:
+    """Where the caller wants the response itself, there is none of a success to give."""
+    sandbox.fail_next("delete_app_token1", Fault.lost_answer())
+    with pytest.raises(stcloud.NotFoundException) as raised:
+        connect().delete_app_token1(789, 789, _preload_content=False)
+    assert raised.value.outcome_unknown
 
 
 def test_delete_of_what_is_not_there(sandbox: Sandbox, connect: Connect) -> None:

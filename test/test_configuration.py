@@ -208,7 +208,15 @@ def test_key_is_checked_when_set_in_the_dict() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["http://localhost:1", "http://127.0.0.2", "http://[::1]", "https://h"]
+    "host",
+    [
+        "http://localhost:1",
+        "http://localhost.",
+        "http://app.localhost",
+        "http://127.0.0.2",
+        "http://[::1]",
+        "https://h",
+    ],
 )
 def test_safe_transport_does_not_warn(host: str) -> None:
     """Loopback needs no TLS."""

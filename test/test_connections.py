@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 import stcloud
+from stcloud.rest import RestClient
 from stcloud.sandbox import Fault, Sandbox
 
 Connect = Callable[..., stcloud.TokensApiControllerApi]
@@ -78,6 +79,31 @@ def test_client_made_before_a_fork(tmp_path: Path, connections: list[object]) ->
         environment = {**os.environ, "SEMATEXT_API_KEY": sandbox.api_key}
         subprocess.run(program, check=True, timeout=50, env=environment)
     assert len(connections) == 4
+
+
+FORKING_AMID_WORK = """
+import os, signal, sys, threading
+import stcloud
+
+client = stcloud.ApiClient(stcloud.Configuration(host=sys.argv[1]))
+api = stcloud.TokensApiControllerApi(client)
+with client._pool_lock, client._budget._lock:  # as other threads hold them
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        client._budget._points = 0
+        assert api.get_app_tokens1(789, async_req=True).get(20).success
+        os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_fork_while_threads_work(sandbox: Sandbox) -> None:
+    """What a thread of the parent had locked locks nobody out in the child."""
+    program = [sys.executable, "-W", "error", "-c", FORKING_AMID_WORK, sandbox.url]
+    environment = {**os.environ, "SEMATEXT_API_KEY": sandbox.api_key}
+    subprocess.run(program, check=True, timeout=50, env=environment)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -143,3 +169,29 @@ def test_interrupted_call_gives_its_connection_up(
         listed: Any = api.get_app_tokens1(789)
         assert len(listed.data.tokens) == 3
     assert len(connections) == 2
+
+
+def test_interruption_between_head_and_body(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, too, Ctrl-C leaves the pool of one its connection."""
+    api = connect(connection_pool_maxsize=1, deadline=20)
+
+    def interrupt(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RestClient, "read", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            api.get_app_tokens1(789)
+    assert api.get_app_tokens1(789).success is True
+
+
+def test_answer_that_is_too_large_gives_its_connection_up(connect: Connect) -> None:
+    """The pool of one serves the next call."""
+    for _ in range(10):
+        connect().create_app_token({"name": "x" * 10_000}, 789)  # more than is read at once
+    api = connect(connection_pool_maxsize=1, max_response_bytes=10, deadline=20)
+    for _ in range(2):
+        with pytest.raises(stcloud.UnexpectedResponseException, match="more than 10 bytes"):
+            api.get_app_tokens1(789)

@@ -181,6 +181,20 @@ def test_location_is_named_beside_a_message(remote: Api, answer: Callable[..., N
     assert failure(remote).message == "moved; the redirect to /elsewhere is not followed"
 
 
+def test_location_elsewhere_is_no_redirect(remote: Api, answer: Callable[..., None]) -> None:
+    """Only a 3xx sends one on."""
+    answer("", 404, Location="/elsewhere")
+    assert failure(remote).message is None
+
+
+@pytest.mark.parametrize("status", [200, 202, 203])
+def test_empty_answer_is_none(status: int, remote: Api, answer: Callable[..., None]) -> None:
+    """Content may be missing only where the description has none."""
+    answer("", status)
+    with pytest.raises(stcloud.UnexpectedResponseException, match="Expecting value"):
+        remote.delete_app_token1(5, 7)
+
+
 @pytest.mark.parametrize("status", [300, 304])
 def test_redirect_without_location(status: int, remote: Api, answer: Callable[..., None]) -> None:
     """A 3xx that names no location is told by its status alone."""

@@ -298,6 +298,18 @@ def test_log_file(
     assert own == [f"stcloud: {name}" for name in levels]
 
 
+def test_clients_share_a_log_file(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line comes once, also where the file is named relative to the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        api = connect(logger_file="log.txt")
+    api.get_app_tokens1(789)
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert len([line for line in lines if "get_app_tokens1" in line]) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "lines"),
     [

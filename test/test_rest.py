@@ -294,6 +294,57 @@ def test_padding_of_gzip_is_ignored() -> None:
             assert api.get_app_tokens1(5).success is True
 
 
+def test_bytes_after_the_answer_are_no_answer_over_tls(authority: trustme.CA) -> None:
+    """What came in the same TLS record, not asked for, is not taken for the next answer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    asked: list[int] = []
+
+    def serve() -> None:
+        for number in range(2):
+            plain, _ = listener.accept()
+            with context.wrap_socket(plain, server_side=True) as connection:
+                while connection.recv(65536):
+                    asked.append(number)
+                    connection.sendall(GOOD * 200)  # one record, of more than is read at once
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        host = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with authority.cert_pem.tempfile() as file:
+            api = connected(host, ssl_ca_cert=file)
+            with closing(api.api_client):
+                assert api.get_app_tokens1(5).success is True
+                assert api.get_app_tokens1(5).success is True
+        thread.join(20)
+    assert asked == [0, 1]
+
+
+@pytest.mark.parametrize("answer", [b"", b"Connection: close\r\nContent-Length: 1, 2\r\n\r\n"])
+def test_failed_call_ends_its_connection(answer: bytes) -> None:
+    """The server learns it at once, not when nobody holds the exception any more."""
+    is_closed: list[bool] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
+            connection.settimeout(10)
+            with suppress(TimeoutError):
+                is_closed.append(connection.recv(1) == b"")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        api = connected(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        error = failure(api, _request_timeout=0.5)
+        thread.join(20)
+    assert is_closed == [True]
+    assert error.__traceback__ is not None  # which holds all that the call had
+
+
 def test_raw_answer_is_read_before_the_deadline() -> None:
     """The reading of a raw answer ends with the call's deadline too; nothing waits for ever."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"

@@ -133,6 +133,12 @@ def test_success_fills_the_budget() -> None:
     Course(policy, budget, "GET").succeeded()
     assert not budget.take(1.5)
     assert budget.take(1)
+    second = Course(policy, full := Budget(20), "GET")
+    wait(second)  # 15 left
+    for _ in range(2):
+        Course(policy, full, "GET").succeeded()  # 17
+    second.succeeded()  # 22, were there no bound
+    assert not full.take(20.5)
 
 
 def test_threads_share_the_budget() -> None:

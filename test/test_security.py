@@ -2,8 +2,11 @@
 
 import gzip
 import logging
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 from pytest_httpserver import HTTPServer
 
 import stcloud
@@ -128,6 +132,57 @@ def test_verification_can_be_switched_on_again(serve: Callable[..., Sandbox]) ->
             Api(client).get_app_tokens1(sandbox.app_id)
 
 
+def test_other_name_may_be_expected_later(serve: Callable[..., Sandbox], ca_file: str) -> None:
+    """A connection that was made under another name is not used."""
+    sandbox = serve("elsewhere.example")
+    configuration = stcloud.Configuration(
+        host=sandbox.url,
+        api_key=sandbox.api_key,
+        ssl_ca_cert=ca_file,
+        assert_hostname="elsewhere.example",
+    )
+    with stcloud.ApiClient(configuration) as client:
+        assert Api(client).get_app_tokens1(sandbox.app_id).success is True
+        configuration.assert_hostname = "other.example"
+        with pytest.raises(stcloud.ConnectionException, match="no secure connection"):
+            Api(client).get_app_tokens1(sandbox.app_id)
+
+
+ASKING = """
+import os, sys, stcloud
+os.open(sys.argv[1], os.O_RDWR)  # makes it the terminal of this session
+configuration = stcloud.Configuration(host="https://127.0.0.1:9", api_key="made-up-key", retries=0)
+configuration.cert_file, configuration.key_file = sys.argv[2:]
+try:
+    stcloud.TokensApiControllerApi(stcloud.ApiClient(configuration)).get_app_tokens1(789)
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+def test_key_with_a_password_asks_nobody(authority: trustme.CA, tmp_path: Path) -> None:
+    """An encrypted key is refused; a service that has a terminal does not wait at it."""
+    own = authority.issue_cert("client.example")
+    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
+    own.cert_chain_pems[0].write_to_path(str(certificate))
+    plain = serialization.load_pem_private_key(own.private_key_pem.bytes(), None)
+    key.write_bytes(
+        plain.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"made-up"),
+        )
+    )
+    master, slave = os.openpty()
+    with os.fdopen(master), os.fdopen(slave):
+        program = [sys.executable, "-c", ASKING, os.ttyname(slave), str(certificate), str(key)]
+        ended = subprocess.run(
+            program, capture_output=True, text=True, timeout=30, start_new_session=True, check=True
+        )
+    assert ended.stdout.startswith("cert_file names no readable PEM file of its kind")
+
+
 def test_client_certificate(
     serve: Callable[..., Sandbox], authority: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
@@ -154,7 +209,8 @@ def test_ssl_cert_file_counts_unless_switched_off(
 class Proxy:
     """A proxy that tunnels CONNECT and forwards plain http, and notes what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.heads: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -175,6 +231,8 @@ class Proxy:
             self._start(self._serve, inner)
 
     def _serve(self, inner: socket.socket) -> None:
+        if self._context is not None:
+            inner = self._context.wrap_socket(inner, server_side=True)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += inner.recv(1)
@@ -184,9 +242,10 @@ class Proxy:
         with socket.create_connection((address[0], int(address[1]))) as outer, inner:
             if method == "CONNECT":
                 inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            else:
-                outer.sendall(head.replace(f"http://{':'.join(address)}".encode(), b"", 1))
-            self._start(self._pump, inner, outer)
+                self._start(self._pump, inner, outer)
+            else:  # a GET, which is all in its head
+                head = head.replace(f"http://{':'.join(address)}".encode(), b"", 1)
+                outer.sendall(head[:-2] + b"Connection: close\r\n\r\n")
             self._pump(outer, inner)
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
@@ -223,6 +282,15 @@ def test_explicit_proxy_is_used(
     assert forwarded.startswith(f"GET {sandbox.url}/users-web/")
     for head in proxy.heads:
         assert "proxy-authorization: basic dxnlcjpwyxnzihdvcmq=" in head.lower()
+
+
+def test_proxy_may_speak_tls(sandbox: Sandbox, authority: trustme.CA, ca_file: str) -> None:
+    """The certificates trusted for the service count for the proxy, too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with closing(Proxy(context)) as proxy:
+        assert call(sandbox, ssl_ca_cert=ca_file, proxy=f"https://{proxy.address}") is True
+        assert len(proxy.heads) == 1
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -315,6 +383,17 @@ def test_bomb_raises_and_memory_stays_flat(httpserver: HTTPServer) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 100_000_000
+
+
+def test_raw_answer_is_not_bounded(httpserver: HTTPServer) -> None:
+    """How much of it is read is the caller's choice."""
+    size = 20_000_000
+    httpserver.expect_request("/x").respond_with_data(b"x" * size)
+    configuration = stcloud.Configuration(
+        host=httpserver.url_for(""), api_key=KEY, max_response_bytes=1
+    )
+    with stcloud.ApiClient(configuration) as client:
+        assert len(client.call_api("/x", "GET", _preload_content=False)[0].read()) == size
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -709,10 +709,12 @@ def test_late_delete_meets_no_token_in_use(
         delete(store, *ids)
 
     monkeypatch.setattr(Store, "delete", slowly)
-    manager = TokenManager(connect(retries=0, read_timeout=0.2), service.sandbox.app_id)
+    api = connect(retries=0)
+    manager = TokenManager(api, service.sandbox.app_id)
     service.publish(manager.ensure(NAME))
 
     def publish_in_vain(_: stcloud.TokenDto) -> None:
+        api.api_client.configuration.read_timeout = 2
         raise OSError("no disk")
 
     with pytest.raises(OSError, match="no disk"):

@@ -174,7 +174,7 @@ class ApiClient:
         name = f"{verb} {resource_path}"
         return self.send(Request(name, {}, verb, path, headers, content, response_type, checked))
 
-    def request(
+    def prepare(
         self,
         operation: Operation,
         function: str,

@@ -344,7 +344,7 @@ def test_default_headers_can_be_replaced(
 def test_request_shows_no_key(remote: stcloud.TokensApiControllerApi) -> None:
     """A request, as a traceback's variables would show it, hides its headers."""
     operation: Any = vars(stcloud.TokensApiControllerApi)["get_app_tokens1"].operation
-    request = remote.api_client.request(operation, "f", {"app_id": 5}, {}, data_only=True)
+    request = remote.api_client.prepare(operation, "f", {"app_id": 5}, {}, data_only=True)
     assert repr(request) == "<Request GET /users-web/api/v3/apps/5/tokens>"
 
 

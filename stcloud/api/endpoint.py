@@ -48,7 +48,7 @@ def _method(operation: Operation, declaration: Any, name: str, *, data_only: boo
     def call(self: Any, *positional: object, **named: object) -> Any:
         arguments = _bind(name, parameters, positional, named)
         client = self.api_client
-        return client.send(client.request(operation, name, arguments, named, data_only=data_only))
+        return client.send(client.prepare(operation, name, arguments, named, data_only=data_only))
 
     call.__name__ = name
     call.__qualname__ = f"{declaration.__qualname__.rpartition('.')[0]}.{name}"

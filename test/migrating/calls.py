@@ -941,7 +941,7 @@ def signatures() -> Iterator[tuple[str, list[str]]]:
     for name in METHODS:
         yield f"`{name}`", parameters(getattr(api, name))
         yield f"`{name}_with_http_info`", parameters(getattr(api, f"{name}_with_http_info"))
-    for name in ("call_api", "request", "sanitize_for_serialization", "set_default_header"):
+    for name in ("call_api", "sanitize_for_serialization", "set_default_header"):
         yield f"`{name}`", parameters(getattr(client, name))
     yield "`ApiClient`", parameters(client)
 

@@ -97,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
                     for _ in range(FAULTS_PER_ROTATION):
                         service.fail_next(chance.choice(OPERATIONS), chance.choice(FAULTS))
                     rotate(manager, publish, overlap, view)
+            view.refresh()  # with the lines that the fleet shipped last
             met = FAULTS_PER_ROTATION * options.rotations - service.pending_faults
     shipped, refused = view.counts
     print(f"{met} faults met, {shipped} lines shipped, {refused} refused")
@@ -249,15 +250,17 @@ class View:
 
     def tell(self, step: str) -> None:
         self.last.append(f"{time.monotonic() - self.start:5.1f} s  {step}")
-        if sys.stdout.isatty():
-            self.draw()
-        else:
+        if not sys.stdout.isatty():
             print(self.last[-1], flush=True)
+        self.refresh()
 
     def wait(self) -> None:
+        self.refresh()
+        time.sleep(PAUSE)
+
+    def refresh(self) -> None:
         if sys.stdout.isatty():
             self.draw()
-        time.sleep(PAUSE)
 
     def draw(self) -> None:
         shipped, refused = self.counts

@@ -253,6 +253,11 @@ def operations() -> Iterator[Case]:
         lambda s: s.api.get_app_tokens1_with_http_info(789, _return_http_data_only=True),
         (many(),),
     )
+    yield Case(
+        "`_with_http_info`: the type",
+        lambda s: type(s.api.get_app_tokens1_with_http_info(789)).__name__,
+        (many(),),
+    )
     yield Case("`_return_http_data_only=False`", listing(_return_http_data_only=False), (many(),))
     yield Case(
         "`async_req=True`: the type",
@@ -297,7 +302,13 @@ def operations() -> Iterator[Case]:
         )
     for odd in (0, -1, "3", (1, 2, 3), (None, 5), (5, None)):
         yield Case(f"`_request_timeout={odd!r}`", listing(_request_timeout=odd), (many(),))
+    yield Case("`_request_timeout=urllib3.Timeout(3)`", with_limits_of_urllib3, (many(),))
     yield Case("longest time limit of a call, if none is given", default_time_limit, (many(),))
+
+
+def with_limits_of_urllib3(s: Setting) -> Any:
+    """Call with the time limits that urllib3 would take."""
+    return listing(_request_timeout=importlib.import_module("urllib3").Timeout(3))(s)
 
 
 def type_of_later(s: Setting) -> str:
@@ -460,6 +471,7 @@ def settings() -> Iterator[Case]:
     yield Case("no key", lambda s: (s.configuration.api_key.clear(), listing()(s))[1])
     yield Case("prefix `'Bearer'`", lambda s: with_prefix(s, "Bearer"))
     yield Case("prefix `''`", lambda s: with_prefix(s, ""))
+    yield Case("prefix `'apiKey '`", lambda s: with_prefix(s, "apiKey "))
     yield Case("`refresh_api_key_hook`", with_hook)
     for name, value in {
         "proxy": "",
@@ -478,7 +490,10 @@ def settings() -> Iterator[Case]:
         "region_name": "x",
     }.items():
         yield setting(name, value)
+    yield setting("connection_pool_maxsize", "4")
+    yield setting("assert_hostname", True)
     yield Case("`host` with `/` at its end", with_slash)
+    yield Case("`configuration.host`, given with `/` at its end", host_read_again)
     yield Case("`host` changed after the client was made", host_changed)
     yield Case("`logger_file`, read again", lambda s: s.configuration.logger_file)
     yield Case("`debug = True` prints the key", prints_key, (many(),))
@@ -565,6 +580,12 @@ def with_slash(s: Setting) -> Any:
     """Call a host that was given with a slash."""
     s.configuration.host = s.server.url + "/"
     return stcloud.TokensApiControllerApi(stcloud.ApiClient(s.configuration)).get_app_tokens1(789)
+
+
+def host_read_again(s: Setting) -> str:
+    """Return what is left of the end of a host."""
+    s.configuration.host = s.server.url + "/"
+    return f"http://...{s.configuration.host.removeprefix(s.server.url)}"
 
 
 def host_changed(s: Setting) -> str:
@@ -669,7 +690,11 @@ def call_api() -> Iterator[Case]:
         "`response_type='object'`": {"response_type": "object"},
         "`_return_http_data_only=True`": {"_return_http_data_only": True},
         "`query_params=[('a', 'b c')]`": {"query_params": [("a", "b c")]},
+        "`query_params=[('a', True)]`": {"query_params": [("a", True)]},
+        "`query_params=[('a', None)]`": {"query_params": [("a", None)]},
+        "`query_params=[('a', [1, 2])]`": {"query_params": [("a", [1, 2])]},
         "`header_params={'X-A': 'b'}`": {"header_params": {"X-A": "b"}},
+        "`header_params={'X-A': 5}`": {"header_params": {"X-A": 5}},
         "`post_params=[]`": {"post_params": []},
         "`files={}`": {"files": {}},
         "`collection_formats={}`": {"collection_formats": {}},
@@ -679,6 +704,7 @@ def call_api() -> Iterator[Case]:
             f"`call_api`: {name}",
             lambda s, options=options: s.client.call_api(PATH, "GET", **options),
         )
+    yield Case("`call_api`: a query in the path", lambda s: s.client.call_api(f"{PATH}?a=b", "GET"))
     yield Case("`call_api`: method `'get'`", lambda s: s.client.call_api(PATH, "get"))
     for name, given in {"a body": {"a": 1}, "no body": None}.items():
         yield Case(
@@ -820,6 +846,7 @@ def exceptions() -> Iterator[Case]:
         lambda s: type(pickle.loads(pickle.dumps(caught(s)))).__name__,
         unauthorized,
     )
+    yield Case("`ApiException.__module__`", lambda _: error.__module__)
     yield Case("`ApiException()`'s status", lambda _: error().status)
     yield Case(
         "`ApiException(404, 'no')`", lambda _: (error(404, "no").status, error(404, "no").reason)

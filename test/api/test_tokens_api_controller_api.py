@@ -247,7 +247,7 @@ def test_none_in_a_pair_of_time_limits_is_the_configured_one(remote: Api) -> Non
     operation: Any = vars(Api)["get_app_tokens1"].operation
     for pair in ((None, 7), (3, None)):
         options = {"_request_timeout": pair}
-        request = client.request(operation, "f", {"app_id": 5}, options, data_only=True)
+        request = client.prepare(operation, "f", {"app_id": 5}, options, data_only=True)
         settings = client.configuration
         wanted = (pair[0] or settings.connect_timeout, pair[1] or settings.read_timeout)
         assert (request.options.connect, request.options.read) == wanted

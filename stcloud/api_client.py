@@ -232,13 +232,7 @@ class ApiClient:
                 except ApiException as error:
                     _forget_key(error, request)
                     report.ended(error.status or error)
-                    wait = course.wait_after(
-                        error.outcome,
-                        timed_out=isinstance(error, TimeoutException),
-                        retry_after=error.retry_after,
-                        left=limits.left(),
-                    )
-                    error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
+                    wait = _wait_after(error, course, limits.left())
                     if wait is not None:
                         time.sleep(wait)
                         continue
@@ -395,6 +389,18 @@ def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
     raise UnsuccessfulResponseException.of_answer(
         response.status, response.reason, content.decode(errors="replace"), response.headers
     )
+
+
+def _wait_after(error: ApiException, course: Course, left: float) -> float | None:
+    """Return the seconds until the next attempt, None if this was the last; tell the error so."""
+    wait = course.wait_after(
+        error.outcome,
+        timed_out=isinstance(error, TimeoutException),
+        retry_after=error.retry_after,
+        left=left,
+    )
+    error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
+    return wait
 
 
 def _forget_key(error: ApiException, request: Request) -> None:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from stcloud import token_names
+from stcloud import checks, token_names
 from stcloud.api import TokensApiControllerApi
 from stcloud.exceptions import ApiException, NotFoundException, UnexpectedResponseException
 from stcloud.logs import logger
@@ -129,6 +129,8 @@ class TokenManager:
             ApiException: a request failed; the next call goes on from there.
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
+        for right, value in rights.items():
+            checks.flag(right, value)
         wanted = rights if enable else {**rights, "enabled": True}
         family = run.family(token_names.valid(name))
         token = family.current
@@ -149,8 +151,9 @@ class TokenManager:
         cut off in it, the next call hands it the same token again. Afterwards the predecessor
         stays enabled for the overlap; without one it is disabled here.
 
-        If ``publish`` raises, the new token is deleted, unless an earlier call has handed it out
-        too; the predecessor is as it was, and what was raised goes on to the caller. Only one
+        If ``publish`` raises an ``Exception``, nobody may have the new token: it is deleted, unless
+        an earlier call has handed it out too; the predecessor is as it was, and what was raised
+        goes on to the caller. After Ctrl-C or ``SystemExit`` it stays, as after a kill. Only one
         ``rotate`` of a name may run at a time.
 
         Once the new token has the name, the rotation has succeeded. If a request fails after that,
@@ -192,14 +195,19 @@ class TokenManager:
         """
         rotations: list[Rotation] = []
         failures: list[ApiException] = []
-        families = self._run("finish_rotations").families().values()
-        for name in [family.name for family in families if family.is_marked]:
+        families = self._run("finish_rotations").families()
+        is_fresh = True
+        for name in [family.name for family in families.values() if family.is_marked]:
             run = self._run("finish_rotations")
             try:
-                family = run.family(name)  # as it is now, for the others have taken time
+                if not is_fresh:  # what was done for others has taken time
+                    families = run.families()
+                is_fresh = False
+                family = families.get(name) or Family(name)
                 if family.current is not None and family.current.name != name:
                     run.update("promote", family.current, name=name)
                 rotations.append(run.settle(family, self._keep_disabled))
+                is_fresh = not run.done
             except TokenManagerException as error:
                 logger.warning("finish_rotations leaves a name as it is: %s", error)
             except ApiException as error:
@@ -301,11 +309,12 @@ class _Run:
         try:
             _require_returned(publish(handed))
         except BaseException as failure:
-            try:
-                if is_first:
+            # what ends the process, a stop signal say, is as a kill: nobody knows who has it
+            if is_first and isinstance(failure, Exception):
+                try:
                     self._withdraw(name, successor)
-            except (ApiException, TokenManagerException) as error:
-                logger.warning("token %s could not be deleted: %s", successor.id, error)
+                except (ApiException, TokenManagerException) as error:
+                    logger.warning("token %s could not be deleted: %s", successor.id, error)
             self._tell("publish", successor, 1, failure)
             raise
         self._tell("publish", successor, 1)
@@ -368,8 +377,9 @@ class _Run:
             else:
                 end = _after(keep_disabled)
                 name = token_names.off(family.name, end)
-                self.update("disable", token, enabled=False, name=name)
-                due.append(Step("delete", token.id, end))
+                with suppress(NotFoundException):  # another manager was quicker
+                    self.update("disable", token, enabled=False, name=name)
+                    due.append(Step("delete", token.id, end))
         due += [Step("publish", token.id, now) for token in family.next if token is not current]
         return Rotation(family.name, current, tuple(self.done), tuple(due))
 
@@ -455,7 +465,8 @@ def _require_name(token: TokenDto, name: str | None) -> None:
 
 def _require_returned(result: object) -> None:
     """Refuse what a function returns that has not run yet."""
-    if type(result) in (GeneratorType, AsyncGeneratorType) or hasattr(result, "__await__"):
+    kind = type(result)  # a stranger's object may raise whatever it is asked for
+    if kind in (GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__"):
         getattr(result, "close", bool)()
         raise TypeError("publish must be a plain function, which runs when it is called")
 

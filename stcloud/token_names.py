@@ -111,8 +111,9 @@ class Family:
             AmbiguousTokenException: several have it.
         """
         if len(self.named) > 1:
-            ids = ", ".join(str(token.id) for token in self.named)
-            problem = f"several tokens are named {self.name!r}: {ids}"
+            states = {True: "enabled", False: "disabled"}
+            told = (f"{token.id} ({states.get(token.enabled)})" for token in self.named)
+            problem = f"several tokens are named {self.name!r}: {', '.join(told)}"
             raise AmbiguousTokenException(f"{problem}; rename or delete all but one")
         published = (token for token in self.next if token.id in self._successors)
         return next(iter(self.named), next(published, None))
@@ -141,7 +142,7 @@ def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:
 def parsed(name: str) -> Mark:
     """Return what a name says; one that a person has marked in any other way is a name alone."""
     found = re.fullmatch(_MARKED, name)
-    if found is None:
+    if found is None or not _is_plain(found["name"]):
         return Mark(name, "named")
     kind = next(kind for kind in ("new", "next", "old", "off") if found[kind])
     date, successor = found["disable"] or found["delete"], found["successor"]
@@ -178,11 +179,15 @@ def valid(name: str) -> str:
     """Return a name if tokens may be managed by it; ValueError or TypeError if not."""
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"name must be str, not {type(name).__name__}")
-    if not 0 < len(name) <= LONGEST or name != name.strip():
-        raise ValueError(f"name must have 1 to {LONGEST} characters, and no space at its ends")
-    if parsed(name).kind != "named":
-        raise ValueError(f"name must not end with a mark of the manager's, as {name!r} does")
+    if not _is_plain(name):
+        problem = f"name must have 1 to {LONGEST} characters, no space at its ends and no mark"
+        raise ValueError(f"{problem} of the manager's, not be {name!r}")
     return name
+
+
+def _is_plain(name: str) -> bool:
+    bounded = 0 < len(name) <= LONGEST and name == name.strip()
+    return bounded and parsed(name).kind == "named"
 
 
 def drift(token: TokenDto, wanted: Mapping[str, object]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "api": {"api", "api_client", "models", "operation", "rest"},
     "token_names": {"models"},
-    "token_manager": {"api", "exceptions", "logs", "models", "token_names"},
+    "token_manager": {"api", "checks", "exceptions", "logs", "models", "token_names"},
     "sandbox": {"sandbox"},
     "": {
         "api",

@@ -94,6 +94,10 @@ class Service:
         with self.file.open("a", encoding="utf-8") as file:
             file.write(f"{token.token}\n")
 
+    def reset_to(self, token: stcloud.TokenDto) -> None:
+        """Forget what was published before."""
+        self.file.write_text(f"{token.token}\n", encoding="utf-8")
+
     def reset(self) -> None:
         self.file.write_text("", encoding="utf-8")
         self.sandbox.reset()
@@ -146,17 +150,19 @@ def test_find_finds_what_has_the_name(
 def test_several_of_a_name_are_refused(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
 ) -> None:
-    """The service does not promise unique names; the error tells the ids."""
+    """The service does not promise unique names; the error tells which tokens have it."""
     create(api, sandbox, NAME)
     create(api, sandbox, NAME)
+    api.update_app_token({"enabled": False}, sandbox.app_id, 790)
     calls: list[Callable[[], object]] = [
         lambda: manager.find(NAME),
         lambda: manager.ensure(NAME),
         lambda: manager.rotate(NAME, print),
     ]
     for call in calls:
-        with pytest.raises(stcloud.AmbiguousTokenException, match="'shipper': 789, 790"):
+        with pytest.raises(stcloud.AmbiguousTokenException) as raised:
             call()
+        assert "'shipper': 789 (enabled), 790 (disabled); rename" in str(raised.value)
 
 
 def test_ensure_makes_one_and_finds_it_again(manager: TokenManager, service: Service) -> None:
@@ -306,17 +312,105 @@ def test_rotation_with_overlap(manager: TokenManager, service: Service, clock: C
 
 
 def test_publish_that_raises_undoes_all(manager: TokenManager, service: Service) -> None:
-    """Also Ctrl-C; the predecessor is as it was."""
+    """The predecessor is as it was."""
     service.publish(manager.ensure(NAME))
     before = service.tokens
-    for failure in (OSError("no disk"), KeyboardInterrupt()):
 
-        def publish(_: stcloud.TokenDto, failure: BaseException = failure) -> None:
-            raise failure
+    def publish(_: stcloud.TokenDto) -> None:
+        raise OSError("no disk")
 
-        with pytest.raises(type(failure)):
-            manager.rotate(NAME, publish)
-        assert service.tokens == before
+    with pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish)
+    assert service.tokens == before
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_publish_that_is_stopped_is_as_if_killed(
+    end: type[BaseException], manager: TokenManager, service: Service
+) -> None:
+    """Whoever has got the new token by then can use it; the next rotation hands it out again."""
+    service.publish(manager.ensure(NAME))
+
+    def publish(token: stcloud.TokenDto) -> None:
+        service.reset_to(token)
+        raise end
+
+    with pytest.raises(end):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True), ("next", True)]
+    manager.rotate(NAME, service.publish)
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_publish_may_return_any_object(manager: TokenManager, service: Service) -> None:
+    """Also one that answers every question with an error."""
+
+    class Unbound:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    service.publish(manager.ensure(NAME))
+    manager.rotate(NAME, lambda token: service.publish(token) or Unbound())  # type: ignore[func-returns-value]
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_old_token_that_another_deletes_is_no_failure(
+    api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """What a rotation withdraws, finish_rotations may be about to disable."""
+    ended: list[bool] = []
+    finishing = Actor(api, service.sandbox.app_id)
+
+    def observe(event: Event) -> None:
+        if event.step == "withdraw":  # an old one, due now
+            finishing.begin("finish", lambda one: ended.append(bool(one.finish_rotations())))
+            finishing.go_on()  # it has read the list
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observe)
+    service.publish(manager.ensure(NAME))
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate(NAME, lambda _: 1 / 0)
+    while finishing.work:
+        finishing.go_on()
+    assert (finishing.failure, finishing.errors, ended) == (None, [], [False])
+
+
+def test_finish_rotations_reads_the_list_once_if_nothing_is_due(
+    connect: Connect, service: Service
+) -> None:
+    """However many names there are; after it has done something, anew."""
+    lists: list[str] = []
+    manager = TokenManager(
+        Meddled(connect(), before=lambda _, method: lists.append(method)),  # type: ignore[arg-type]
+        service.sandbox.app_id,
+    )
+    for number in range(3):
+        manager.ensure(f"{NAME} {number}")
+        manager.rotate(f"{NAME} {number}", service.publish, overlap=HOUR)
+    lists.clear()
+    assert len(manager.finish_rotations()) == 3
+    assert lists == ["get_app_tokens1"]
+
+
+@pytest.mark.parametrize("name", ["y" * 81, " shipper", "shipper ", "shipper [new]"])
+def test_names_that_are_not_managed_are_left_alone(
+    name: str, manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """With a mark, too, a token of such a name is a person's."""
+    for each in (name, f"{name} [old, next is 789, disable after 2026-01-01T00:00:00Z]"):
+        create(api, service.sandbox, each)
+    manager.ensure(NAME)
+    before = service.tokens
+    manager.finish_rotations()
+    assert service.tokens == before
+
+
+@pytest.mark.parametrize("right", ["readable", "writeable"])
+def test_rights_are_true_or_false(right: str, manager: TokenManager, service: Service) -> None:
+    """Anything else is refused before anything is sent."""
+    with pytest.raises(TypeError, match=f"{right} must be bool"):
+        manager.ensure(NAME, **{right: None})  # type: ignore[arg-type]
+    assert service.tokens == []
 
 
 def test_publish_that_raises_while_the_service_is_down(
@@ -465,7 +559,6 @@ def test_token_that_another_manager_deleted_is_no_failure(
     other = Actor(api, service.sandbox.app_id)
     other.begin("finish", lambda manager: manager.finish_rotations())
     other.go_on()  # it has the list
-    other.go_on()  # and what belongs to the name
     assert [step.step for step in manager.finish_rotations()[0].done] == ["delete"]
     other.go_on()
     assert (other.work, other.failure) == (None, None)
@@ -475,17 +568,19 @@ def test_token_that_another_manager_deleted_is_no_failure(
 def test_each_name_is_looked_at_anew(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
 ) -> None:
-    """A person has renamed the old token since all names were listed."""
-    service.publish(manager.ensure(NAME))
-    manager.rotate(NAME, service.publish, overlap=HOUR)
+    """A person renames an old token while another name is seen to."""
+    for name in ("first", NAME):
+        service.publish(manager.ensure(name))
+        manager.rotate(name, service.publish, overlap=HOUR)
     clock.ahead = 2 * HOUR
     slow = Actor(api, service.sandbox.app_id)
     slow.begin("finish", lambda manager: manager.finish_rotations())
     slow.go_on()  # it has the list of all names
-    api.update_app_token({"name": "mine"}, service.sandbox.app_id, 789)
+    slow.go_on()  # and has disabled the first one's old token
+    api.update_app_token({"name": "mine"}, service.sandbox.app_id, 791)
     while slow.work:
         slow.go_on()
-    assert service.kinds == [("named", True), ("named", True)]
+    assert service.kinds == [("named", True), ("named", True), ("named", True), ("off", False)]
 
 
 def test_unmanaged_tokens_are_left_alone(
@@ -519,7 +614,7 @@ def test_ambiguous_name_holds_up_no_other(
     create(api, service.sandbox, token_names.old("other", 1, long_ago))
     (rotation,) = manager.finish_rotations()
     assert [(step.step, step.token_id) for step in rotation.done] == [("disable", 793)]
-    assert "several tokens are named 'shipper': 789, 790" in caplog.text
+    assert "several tokens are named 'shipper': 789 (enabled), 790 (enabled)" in caplog.text
 
 
 def test_cut_off_rotation_is_finished_by_whoever_comes(

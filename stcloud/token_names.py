@@ -111,8 +111,7 @@ class Family:
             AmbiguousTokenException: several have it.
         """
         if len(self.named) > 1:
-            states = {True: "enabled", False: "disabled"}
-            told = (f"{token.id} ({states.get(token.enabled)})" for token in self.named)
+            told = (f"{each.id} ({_state(each)})" for each in self.named)
             problem = f"several tokens are named {self.name!r}: {', '.join(told)}"
             raise AmbiguousTokenException(f"{problem}; rename or delete all but one")
         published = (token for token in self.next if token.id in self._successors)
@@ -128,6 +127,10 @@ class Family:
     def handed_out(self, wanted: Mapping[str, bool]) -> TokenDto | None:
         """Return the first token as wanted whose publication was begun."""
         return next((token for token in self.next if not drift(token, wanted)), None)
+
+
+def _state(token: TokenDto) -> str:
+    return "enabled" if token.enabled else "disabled"
 
 
 def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:

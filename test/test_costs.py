@@ -47,11 +47,14 @@ def calls_of(work: Callable[[], object]) -> Calls:
         if event == "call":
             seen.append(frame)
 
+    gc.collect()  # or what other tests left would be finalized amid the work
+    gc.disable()
     sys.setprofile(note)
     try:
         work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return seen
 
 

@@ -218,7 +218,8 @@ class Configuration(Settings):
     proxy: Plain[str | None] = Plain(checks.optional(_proxy), default=None, secret=True)
     """URL of a proxy; it may have credentials."""
     trust_env: Plain[bool] = Plain(checks.flag, default=True)
-    """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` count."""
+    """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``
+    count."""
     max_response_bytes: Plain[int] = Plain(checks.whole, default=64 * 1024 * 1024)
     """Bytes, after decompression, that an answer may have."""
     connection_pool_maxsize: Plain[int] = Plain(checks.whole, default=10)

@@ -11,7 +11,7 @@
     |   |-- ConflictException             409
     |   |-- TooManyRequestsException      429
     |   |-- ServiceException              5xx
-    |   |-- UnsuccessfulResponseException 2xx that says ``success: false``
+    |   |-- UnsuccessfulResponseException 2xx that says success: false
     |   `-- UnexpectedResponseException   2xx that is not what the API's contract says
     `-- ConnectionException               no whole answer came; status 0, cause chained
         `-- TimeoutException              a time limit ended the wait

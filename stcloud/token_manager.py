@@ -41,7 +41,9 @@ class Event(NamedTuple):
     """``create``, ``mark``, ``publish``, ``withdraw``, ``retire``, ``promote``, ``enable``,
     ``disable`` or ``delete``."""
     app_id: Id
+    """As it was given."""
     token_id: int | None
+    """None if no token was made."""
     fingerprint: str | None
     """The first 12 hex digits of the SHA-256 of the token's value."""
     attempts: int

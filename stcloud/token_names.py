@@ -1,14 +1,8 @@
 """How the names of managed tokens tell what each token is, and what of it makes a current one.
 
-=====================================================  =======  ==================================
-Name                                                   Enabled  What it is
-=====================================================  =======  ==================================
-``shipper``                                            yes      the current token
-``shipper [new]``                                      yes      made; the next call takes it
-``shipper [next]``                                     yes      handed to ``publish``
-``shipper [old, next is <id>, disable after <date>]``  yes      replaced; valid for the overlap
-``shipper [off, delete after <date>]``                 no       disabled; can still be taken back
-=====================================================  =======  ==================================
+A token is *new* when it is made, *next* while it is published, and then has the plain name. The one
+before it is *old* until it is disabled, and *off* until it is deleted. docs/token_manager.md shows
+each name.
 
 A predecessor is called old when ``publish`` has returned, and then the next one gets the name. So
 where no token has the name, the next one that an old one tells is current.

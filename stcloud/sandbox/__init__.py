@@ -19,7 +19,8 @@ from stcloud.sandbox.faults import Fault
 try:
     from stcloud.sandbox.service import Sandbox
 except ModuleNotFoundError as _error:
-    _problem = f"the sandbox needs its extra, pip install 'stcloud[sandbox]': {_error}"
+    _how = "pip install 'stcloud[sandbox]', or '.[sandbox]' in a clone"
+    _problem = f"the sandbox needs its extra, {_how}: {_error}"
     raise ModuleNotFoundError(_problem, name=_error.name) from _error
 
 __all__ = ["Fault", "Sandbox"]

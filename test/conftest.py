@@ -44,6 +44,13 @@ def logger_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def operations() -> set[str]:
+    """The names of the API's operations, which each table of operations must have."""
+    members = vars(stcloud.TokensApiControllerApi).values()
+    return {member.operation.name for member in members if hasattr(member, "operation")}
+
+
+@pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """Who signs the certificates of the tests' servers."""
     return trustme.CA()

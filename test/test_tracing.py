@@ -57,6 +57,11 @@ def attributes(span: ReadableSpan) -> tuple[object, ...]:
     return tuple(given.get(f"http.{name}") for name in ("method", "url", "status_code"))
 
 
+def test_every_operation_is_here(operations: set[str]) -> None:
+    """The test below traces each operation of the API."""
+    assert set(REQUESTS) == operations
+
+
 @pytest.mark.parametrize("operation", REQUESTS)
 def test_call_is_a_span(
     sandbox: Sandbox, connect: Connect, exporter: InMemorySpanExporter, operation: str

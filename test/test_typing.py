@@ -1,6 +1,7 @@
 """The types that a user's type checker sees, in strict mode."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,18 @@ def checked(checker: str, *options: str) -> str:
     result = subprocess.run(command, cwd=USER_CODE, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stdout + result.stderr
     return result.stdout
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["every_operation", "in_the_background", "with_status_and_headers", "as_raw_responses"],
+)
+def test_every_operation_is_here(function: str, operations: set[str]) -> None:
+    """A function of the user's code that is to call each operation does."""
+    source = (USER_CODE / "accepted.py").read_text(encoding="utf-8")
+    body = source.partition(f"def {function}(")[2].partition("\ndef ")[0]
+    called = {name.removesuffix("_with_http_info") for name in re.findall(r"api\.(\w+)\(", body)}
+    assert called == operations
 
 
 @pytest.mark.timeout(180)  # a first run, without caches, on a slow machine

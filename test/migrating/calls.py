@@ -222,7 +222,7 @@ def setting(name: str, value: Any) -> Case:
 
 
 def operations() -> Iterator[Case]:
-    """Yield the five operations, and each option of a call."""
+    """Yield the operations of both clients, and each option of a call."""
     update = stcloud.UpdateTokenDto
     yield Case("create_app_token", creation(lambda: body(name="é", readable=True)), (one(),))
     yield Case("get_app_tokens1", listing(), (many(),))

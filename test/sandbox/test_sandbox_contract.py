@@ -15,7 +15,7 @@ from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from openapi_spec_validator import validate
 
-from stcloud.sandbox import Sandbox
+from stcloud.sandbox import Fault, Sandbox
 from stcloud.sandbox.app import App
 from stcloud.sandbox.store import Store
 
@@ -24,7 +24,23 @@ Ask = Callable[..., urllib3.BaseHTTPResponse]
 SCHEMA = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
 DOCUMENT: dict[str, Any] = SCHEMA.raw_schema
 HOST: str = DOCUMENT["servers"][0]["url"]
-JSON = "application/json"
+OPERATIONS: dict[str, tuple[str, str, bool]] = {
+    operation["operationId"]: (method.upper(), path, "requestBody" in operation)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+    if method != "parameters"
+}
+"""Method, path, and whether it takes a body."""
+REQUESTS: dict[int, dict[str, Any]] = {
+    400: {"body": b"{", "content_type": "application/json"},
+    401: {"authorization": None},
+    404: {"app_id": 1},
+    413: {"body": b" " * 2_000_000, "content_type": "application/json"},
+    415: {"body": b"{}"},
+}
+"""What is wrong with a request that is answered with the status."""
+FAULTS = [403, 405, 500]
+"""What an operation of the sandbox answers only if it is told to."""
 
 
 @pytest.fixture(scope="module")
@@ -45,48 +61,41 @@ def test_description_is_openapi() -> None:
 def test_description_has_the_sandboxs_operations() -> None:
     """Method, path and name of each operation are the same in both."""
     described = {
-        (method, path.replace("appId", "id").replace("tokenId", "id"), operation["operationId"])
-        for path, operations in DOCUMENT["paths"].items()
-        for method, operation in operations.items()
-        if method != "parameters"
+        (method, path.replace("appId", "id").replace("tokenId", "id"), name)
+        for name, (method, path, _) in OPERATIONS.items()
     }
     with closing(Store(":memory:")) as store:
         rules = list(App(store, "key")._routes.map.iter_rules())
     assert described == {
-        (method.lower(), re.sub("<.*?>", "{id}", rule.rule), rule.endpoint.name)
+        (method, re.sub("<.*?>", "{id}", rule.rule), rule.endpoint.name)
         for rule in rules
         for method in (rule.methods or set()) - {"HEAD"}
     }
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "options", "status"),
+    ("name", "status"),
     [
-        ("GET", "", {}, 200),
-        ("POST", "", {"json": {}}, 200),
-        ("PUT", "/789", {"json": {"name": "new"}}, 200),
-        ("POST", "/789/regenerate", {}, 200),
-        ("DELETE", "/789", {}, 200),
-        ("GET", "", {"authorization": None}, 401),
-        ("GET", "", {"app_id": 1}, 404),
-        ("DELETE", "/1", {}, 404),
-        ("POST", "", {"body": b"{", "content_type": JSON}, 400),
-        ("PUT", "/789", {"json": {"name": 1, "token": "x"}}, 400),
-        ("POST", "", {"body": b"{}"}, 415),
-        ("PUT", "/789", {"body": b" " * 2_000_000, "content_type": JSON}, 413),
+        (name, status)
+        for name, (_, _, has_body) in OPERATIONS.items()
+        for status in [200, 401, 404, *FAULTS] + [400, 413, 415] * has_body
     ],
 )
 def test_answer_is_as_described(
-    ask: Ask, exact: OpenAPI, method: str, path: str, options: dict[str, Any], status: int
+    sandbox: Sandbox, ask: Ask, exact: OpenAPI, name: str, status: int
 ) -> None:
     """Each kind of answer is documented for its operation and has exactly the documented fields."""
     ask("POST", json={"name": "first"})
-    answer = ask(method, path, **options)
+    if status in FAULTS:
+        sandbox.fail_next(None, Fault.status(status))
+    method, template, has_body = OPERATIONS[name]
+    path = template.format(appId=789, tokenId=789)
+    options = REQUESTS.get(status, {"json": {}} if has_body else {})
+    answer = ask(method, path.partition("/tokens")[2], **options)
     assert answer.status == status
-    app_id = options.get("app_id", 789)
-    request = MockRequest(HOST, method, f"/users-web/api/v3/apps/{app_id}/tokens{path}")
     content_type = answer.headers["Content-Type"]
-    exact.validate_response(request, MockResponse(answer.data, status, content_type=content_type))
+    response = MockResponse(answer.data, status, content_type=content_type)
+    exact.validate_response(MockRequest(HOST, method, path), response)
 
 
 @SCHEMA.parametrize()

@@ -1,4 +1,4 @@
-"""What the five operations do."""
+"""What the operations do."""
 
 import re
 from collections.abc import Callable
@@ -103,25 +103,6 @@ def test_id_of_a_deleted_token_is_not_given_again(ask: Ask) -> None:
     ask("POST", json={})
     ask("DELETE", "/789")
     assert token(ask("POST", json={}))["id"] == 790
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("PUT", "/789", {"enabled": False}),
-        ("POST", "/789/regenerate", None),
-        ("DELETE", "/789", None),
-    ],
-)
-def test_apps_do_not_see_each_others_tokens(
-    sandbox: Sandbox, ask: Ask, method: str, path: str, body: dict[str, Any] | None
-) -> None:
-    """A token of another app is neither listed nor changed, and answered 404."""
-    sandbox.add_app(790)
-    created = token(ask("POST", json={}))
-    assert listed(ask, app_id=790) == []
-    assert ask(method, path, app_id=790, json=body).status == 404
-    assert listed(ask) == [created]
 
 
 def test_reset_drops_all_tokens_and_added_apps(sandbox: Sandbox, ask: Ask) -> None:

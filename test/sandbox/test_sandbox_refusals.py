@@ -87,6 +87,20 @@ def test_unknown_token_is_not_found(
     assert messages(ask(method, path.format(tokenId=token_id), **options), 404)
 
 
+@pytest.mark.parametrize(("method", "path", "has_body"), ROUTES)
+def test_apps_do_not_see_each_others_tokens(
+    sandbox: Sandbox, ask: Ask, method: str, path: str, has_body: bool
+) -> None:
+    """Through another app, no operation shows or changes a token; where its id is given: 404."""
+    sandbox.add_app(790)
+    created = ask("POST", json={}).json()["data"]["token"]
+    options: dict[str, Any] = {"json": {}} if has_body else {}
+    answer = ask(method, path.format(tokenId=created["id"]), app_id=790, **options)
+    assert answer.status == (404 if "{tokenId}" in path else 200)
+    assert created["token"] not in answer.data.decode()
+    assert ask("GET").json()["data"]["tokens"] == [created]
+
+
 @pytest.mark.parametrize("path", ["/", "//", "//789", "/789/", "/789/other", "%00"])
 def test_other_paths_are_not_found(ask: Ask, path: str) -> None:
     """Only the contract's paths exist."""

@@ -1,4 +1,4 @@
-"""The client's requests against docs/openapi.yaml."""
+"""The client's requests and models against docs/openapi.yaml."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ from openapi_core.exceptions import OpenAPIError
 from pytest_httpserver import HTTPServer
 
 import stcloud
+from stcloud import models
 
 DESCRIPTION = Path(__file__).parents[1] / "docs" / "openapi.yaml"
 CALLS: list[tuple[str, tuple[Any, ...]]] = [
@@ -21,6 +22,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("regenerate_app_token1", (5, 7)),
     ("delete_app_token1", (5, 2**63 - 1)),
 ]
+TYPES = {"string": "str", "boolean": "bool", "integer": "int", "object": "dict(str, object)"}
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +57,44 @@ def test_request_is_as_described(
     assert operation["operationId"] == name
 
 
-def test_every_operation_is_here() -> None:
+def test_every_operation_is_here(operations: set[str]) -> None:
     """The test above calls each operation of the API."""
-    members = vars(stcloud.TokensApiControllerApi).items()
-    operations = {name for name, member in members if hasattr(member, "operation")}
-    called = {name for name, _ in CALLS}
-    assert operations == {name + end for name in called for end in ("", "_with_http_info")}
+    assert {name for name, _ in CALLS} == operations
+
+
+@pytest.mark.parametrize("name", dict(CALLS))
+def test_classes_are_as_described(name: str, description: OpenAPI) -> None:
+    """An operation's answer and body have the classes that are named like their schemas."""
+    operation = getattr(stcloud.TokensApiControllerApi, name).operation
+    described = description.spec["paths"][operation.path][operation.method.lower()]
+    assert content_type_name(described["responses"]["200"]) == operation.answer.__name__
+    assert ("requestBody" in described) == bool(operation.body)
+    if operation.body:
+        assert content_type_name(described["requestBody"]) == operation.body.__name__
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_model_is_as_described(name: str, description: OpenAPI) -> None:
+    """A model's fields are the properties of the schema of its name, with their types."""
+    schemas = description.spec["components"]["schemas"].read_value()
+    assert name in schemas
+    properties = schemas[name]["properties"].items()
+    model = getattr(models, name)
+    fields = {model.attribute_map[field]: kind for field, kind in model.swagger_types.items()}
+    assert fields == {json_name: type_name(schema) for json_name, schema in properties}
+
+
+def content_type_name(described: Any) -> str:
+    return type_name(described["content"].read_value()["application/json"]["schema"])
+
+
+def type_name(schema: dict[str, Any]) -> str:
+    """Return what ``swagger_types`` would call the type that a schema describes."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).removeprefix("#/components/schemas/")
+    if schema["type"] == "array":
+        return f"list[{type_name(schema['items'])}]"
+    return "datetime" if schema.get("format") == "date-time" else TYPES[schema["type"]]
 
 
 def test_validator_refuses_what_is_not_described(

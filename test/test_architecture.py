@@ -126,6 +126,17 @@ def test_public_names_are_sorted_and_there() -> None:
             assert getattr(importlib.import_module(module), name) is not None
 
 
+def test_every_model_is_exported() -> None:
+    """Each file of models but those that all models need has its class in the package's names."""
+    from stcloud import models
+
+    files = {name for name in FILES if name.startswith("models.")}
+    exported = {
+        getattr(models, name).__module__.removeprefix("stcloud.") for name in models.__all__
+    }
+    assert files - exported == {"models.envelope", "models.model", "models.values"}
+
+
 def test_every_model_and_exception_is_public() -> None:
     """What a user may meet can be imported from the front door."""
     from stcloud import exceptions, models

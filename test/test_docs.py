@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 API_PAGE = ROOT / "docs" / "TokensApiControllerApi.md"
+RELIABILITY_PAGE = ROOT / "docs" / "reliability.md"
 REFERENCE = Path(__file__).with_name("reference")
 """The programs of the reference document, as they stand there; they are to run unchanged."""
 
@@ -162,6 +163,20 @@ def test_docstring_tells_when_it_is_tried_again(name: str) -> None:
     assert ("Tried again only " in method.__doc__) == (method.operation.method == "POST")
 
 
+def test_page_tells_which_operations_are_tried_again() -> None:
+    """The head of the table in reliability.md has each operation, in the column of its method."""
+    repeated, others = (cell.split(", ") for cell in rows(RELIABILITY_PAGE)[0][1:])
+    posted = {name for name, method in OPERATIONS.items() if method.operation.method == "POST"}
+    assert set(others) == posted
+    assert set(repeated) == OPERATIONS.keys() - posted
+
+
+def test_readme_lists_the_models() -> None:
+    """README's list of models has each one's page, in the order of their names."""
+    page = README.read_text(encoding="utf-8")
+    assert re.findall(r"^- \[(\w+)\]\(docs/\1\.md\)$", page, re.MULTILINE) == models.__all__
+
+
 def test_readme_lists_the_exceptions() -> None:
     """README's table of errors has every exception class."""
     listed = [re.search(r"\w+Exception$", row[0]) for row in rows(README)]
@@ -181,7 +196,7 @@ def test_readme_names_settings_that_exist() -> None:
 
 def test_tests_named_in_pages_exist() -> None:
     """A page that points to a test by its name points to one that is there."""
-    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    page = RELIABILITY_PAGE.read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", page))
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "test").rglob("*.py"))
     assert named

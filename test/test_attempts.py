@@ -123,7 +123,7 @@ def patience(fault: Fault) -> float:
 
 def test_every_operation_is_here(operations: set[str]) -> None:
     """The tests below let each operation of the API fail."""
-    assert operations == ALL
+    assert set(ARGUMENTS) == operations
 
 
 @pytest.mark.parametrize(("name", "operation"), CELLS)

@@ -148,6 +148,15 @@ def test_page_lists_the_operations(page: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
+def test_section_opens_with_the_call(name: str) -> None:
+    """The section of an operation begins with what it returns and takes."""
+    method = OPERATIONS[name]
+    _, *parameters, _ = inspect.signature(method).parameters
+    call = f"> {method.operation.answer.__name__} {name}({', '.join(parameters)})"
+    assert f"# **{name}**\n\n{call}\n" in API_PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_docstring_opens_with_the_request(name: str) -> None:
     """The docstring of an operation begins with its HTTP request."""
     method = OPERATIONS[name]

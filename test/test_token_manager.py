@@ -324,6 +324,37 @@ def test_publish_that_raises_undoes_all(manager: TokenManager, service: Service)
     assert service.tokens == before
 
 
+@pytest.mark.parametrize(("last", "due"), [("promote", [789, 790]), ("disable", [790])])
+def test_rotation_that_succeeds_tells_what_it_has_left(
+    last: str, due: list[int], connect: Connect, service: Service, clock: Clock
+) -> None:
+    """Of its own predecessor and of an older one, what is not disabled yet."""
+
+    def observe(event: Event) -> None:
+        if (event.operation, event.step) == ("rotate", last):
+            service.sandbox.fail_next("update_app_token", Fault.status(500), 9)
+
+    api = connect()
+    service.publish(TokenManager(api, service.sandbox.app_id).ensure(NAME))
+    TokenManager(api, service.sandbox.app_id).rotate(NAME, service.publish, overlap=HOUR)
+    clock.ahead = 2 * HOUR
+    manager = TokenManager(api, service.sandbox.app_id, observer=observe)
+    rotation = manager.rotate(NAME, service.publish)
+    assert [(step.step, step.token_id) for step in rotation.due] == [
+        ("disable", id_) for id_ in due
+    ]
+
+
+def test_entries_without_an_id_are_no_tokens(
+    api: stcloud.TokensApiControllerApi, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could be done with them."""
+    tokens = Store.tokens
+    odd = {"name": NAME, "enabled": True}
+    monkeypatch.setattr(Store, "tokens", lambda store, app_id: [*tokens(store, app_id), None, odd])
+    assert TokenManager(api, service.sandbox.app_id).find(NAME) is None
+
+
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
 def test_publish_that_is_stopped_is_as_if_killed(
     end: type[BaseException], manager: TokenManager, service: Service

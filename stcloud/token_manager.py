@@ -153,10 +153,10 @@ class TokenManager:
         cut off in it, the next call hands it the same token again. Afterwards the predecessor
         stays enabled for the overlap; without one it is disabled here.
 
-        If ``publish`` raises an ``Exception``, nobody may have the new token: it is deleted, unless
-        an earlier call has handed it out too; the predecessor is as it was, and what was raised
-        goes on to the caller. After Ctrl-C or ``SystemExit`` it stays, as after a kill. Only one
-        ``rotate`` of a name may run at a time.
+        If ``publish`` raises an ``Exception``, the new token is deleted, so nobody should use it by
+        then; but it stays if an earlier call has handed it out too. The predecessor is as it was,
+        and what was raised goes on to the caller. Ctrl-C and ``SystemExit`` count as a kill: both
+        stay. Only one ``rotate`` of a name may run at a time.
 
         Once the new token has the name, the rotation has succeeded. If a request fails after that,
         what it was for stays due.

@@ -210,7 +210,9 @@ class RestClient:
             auth = parse_url(proxy).auth
             proxy_headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
             if proxy.startswith("https:"):
-                settings["proxy_ssl_context"] = self._tls_settings()["ssl_context"]
+                context = self._tls_settings()["ssl_context"]
+                settings["proxy_ssl_context"] = context
+                settings.setdefault("ssl_context", context)  # old urllib3's, if it forwards
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
         kind = WatchedTls if pool.scheme == "https" else Watched

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import os
+import select
 import socket
 import ssl
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -242,19 +243,21 @@ class Proxy:
         with socket.create_connection((address[0], int(address[1]))) as outer, inner:
             if method == "CONNECT":
                 inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                self._start(self._pump, inner, outer)
-            else:  # a GET, which is all in its head
-                head = head.replace(f"http://{':'.join(address)}".encode(), b"", 1)
-                outer.sendall(head[:-2] + b"Connection: close\r\n\r\n")
-            self._pump(outer, inner)
+            else:
+                outer.sendall(head.replace(f"http://{':'.join(address)}".encode(), b"", 1))
+            with suppress(ConnectionError):
+                self._pump(inner, outer)
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+    def _pump(self, inner: socket.socket, outer: socket.socket) -> None:
+        """Pass on what comes from either side, until one of them ends."""
+        sinks = {inner: outer, outer: inner}
+        while True:
+            waits = isinstance(inner, ssl.SSLSocket) and inner.pending()
+            for source in [inner] if waits else select.select(sinks, [], [], 30)[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                sinks[source].sendall(data)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -284,13 +287,16 @@ def test_explicit_proxy_is_used(
         assert "proxy-authorization: basic dxnlcjpwyxnzihdvcmq=" in head.lower()
 
 
-def test_proxy_may_speak_tls(sandbox: Sandbox, authority: trustme.CA, ca_file: str) -> None:
-    """The certificates trusted for the service count for the proxy, too."""
+def test_proxy_may_speak_tls(
+    serve: Callable[..., Sandbox], sandbox: Sandbox, authority: trustme.CA, ca_file: str
+) -> None:
+    """The certificates trusted for the service count for the proxy, too, also within a tunnel."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with closing(Proxy(context)) as proxy:
-        assert call(sandbox, ssl_ca_cert=ca_file, proxy=f"https://{proxy.address}") is True
-        assert len(proxy.heads) == 1
+        for service in (sandbox, serve("127.0.0.1")):
+            assert call(service, ssl_ca_cert=ca_file, proxy=f"https://{proxy.address}") is True
+        assert len(proxy.heads) == 2
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])

@@ -215,9 +215,9 @@ class RestClient:
                 settings.setdefault("ssl_context", context)  # old urllib3's, if it forwards
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
-        kind = WatchedTls if pool.scheme == "https" else Watched
         if not raw:
             _keep_places(pool, settings["maxsize"])
+        kind = WatchedTls if pool.scheme == "https" else Watched
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
         forwarded = proxy is not None and not secure

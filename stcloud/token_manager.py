@@ -209,7 +209,7 @@ class TokenManager:
                 if family.current is not None and family.current.name != name:
                     run.update("promote", family.current, name=name)
                 rotations.append(run.settle(family, self._keep_disabled))
-                is_fresh = not run.done
+                is_fresh = not run.has_acted
             except TokenManagerException as error:
                 logger.warning("finish_rotations leaves a name as it is: %s", error)
             except ApiException as error:
@@ -232,6 +232,7 @@ class _Run:
         self._app_id = app_id
         self._operation = operation
         self._observer = observer
+        self.has_acted: bool = False
         self.done: list[Step] = []
 
     def families(self) -> dict[str, Family]:
@@ -421,6 +422,7 @@ class _Run:
         self, step: str, token: TokenDto | None, method: Callable[..., Any], *arguments: object
     ) -> TokenDto | None:
         """Make a request, tell of it, and return the token that it answers."""
+        self.has_acted = True
         try:
             info = method(*arguments)
         except ApiException as error:

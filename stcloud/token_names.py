@@ -105,7 +105,7 @@ class Family:
             AmbiguousTokenException: several have it.
         """
         if len(self.named) > 1:
-            told = (f"{each.id} ({_state(each)})" for each in self.named)
+            told = (f"{each.id} ({'en' if each.enabled else 'dis'}abled)" for each in self.named)
             problem = f"several tokens are named {self.name!r}: {', '.join(told)}"
             raise AmbiguousTokenException(f"{problem}; rename or delete all but one")
         published = (token for token in self.next if token.id in self._successors)
@@ -121,10 +121,6 @@ class Family:
     def handed_out(self, wanted: Mapping[str, bool]) -> TokenDto | None:
         """Return the first token as wanted whose publication was begun."""
         return next((token for token in self.next if not drift(token, wanted)), None)
-
-
-def _state(token: TokenDto) -> str:
-    return "enabled" if token.enabled else "disabled"
 
 
 def families(tokens: Iterable[TokenDto]) -> dict[str, Family]:
@@ -177,8 +173,8 @@ def valid(name: str) -> str:
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"name must be str, not {type(name).__name__}")
     if not _is_plain(name):
-        problem = f"name must have 1 to {LONGEST} characters, no space at its ends and no mark"
-        raise ValueError(f"{problem} of the manager's, not be {name!r}")
+        allowed = f"1 to {LONGEST} characters, no space at its ends and no mark of the manager's"
+        raise ValueError(f"name must have {allowed}")
     return name
 
 

@@ -82,7 +82,7 @@ def test_client_made_before_a_fork(tmp_path: Path, connections: list[object]) ->
 
 
 FORKING_AMID_WORK = """
-import os, signal, sys, threading
+import os, signal, sys
 import stcloud
 
 client = stcloud.ApiClient(stcloud.Configuration(host=sys.argv[1]))

@@ -596,8 +596,13 @@ def test_token_that_another_manager_deleted_is_no_failure(
     assert not other.errors
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
 def test_each_name_is_looked_at_anew(
-    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
+    manager: TokenManager,
+    service: Service,
+    api: stcloud.TokensApiControllerApi,
+    clock: Clock,
+    is_deleted: bool,
 ) -> None:
     """A person renames an old token while another name is seen to."""
     for name in ("first", NAME):
@@ -607,11 +612,14 @@ def test_each_name_is_looked_at_anew(
     slow = Actor(api, service.sandbox.app_id)
     slow.begin("finish", lambda manager: manager.finish_rotations())
     slow.go_on()  # it has the list of all names
-    slow.go_on()  # and has disabled the first one's old token
+    if is_deleted:
+        api.delete_app_token1(service.sandbox.app_id, 789)
+    slow.go_on()  # and has disabled the first one's old token, if it is still there
     api.update_app_token({"name": "mine"}, service.sandbox.app_id, 791)
     while slow.work:
         slow.go_on()
-    assert service.kinds == [("named", True), ("named", True), ("named", True), ("off", False)]
+    kinds = [("named", True)] * 3 + [("off", False)] * (not is_deleted)
+    assert service.kinds == kinds
 
 
 def test_unmanaged_tokens_are_left_alone(

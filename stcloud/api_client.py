@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from stcloud import checks, logs, wire
@@ -32,7 +32,6 @@ from stcloud.version import __version__
 if TYPE_CHECKING:
     from multiprocessing.pool import ThreadPool
 
-    from typing_extensions import Self
 
 _JSON = "application/json"
 _OPTIONS = dict.fromkeys(

@@ -8,16 +8,23 @@ import sys
 import warnings
 from collections import UserDict
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    overload,
+)
 
 from stcloud import checks
-from stcloud.compat import dataclass_transform
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 API_VERSION = "v3"
 AUTHORIZATION = "Authorization"

@@ -24,16 +24,13 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timezone
+from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from stcloud.models.error import Error
 from stcloud.models.values import Mismatch, is_array, is_object, mask_uuids
 from stcloud.retry import Outcome, outcome_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _MAX_TEXT = 500
 
@@ -215,7 +212,7 @@ def _seconds(retry_after: str | None) -> float | None:
     with suppress(ValueError, TypeError, IndexError, OverflowError):
         moment = parsedate_to_datetime(retry_after)
         if moment.tzinfo is None:  # asctime's form, which is UTC in HTTP
-            moment = moment.replace(tzinfo=timezone.utc)
+            moment = moment.replace(tzinfo=UTC)
         return max(0.0, moment.timestamp() - time.time())
     return None
 

@@ -6,14 +6,13 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from stcloud.models.values import mask_uuids
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Self
 
 logger: Final = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from stcloud.models import TokenDto
@@ -142,7 +142,7 @@ def parsed(name: str) -> Mark:
     if date is None:
         return Mark(found["name"], kind)
     try:
-        moment = datetime.strptime(date, _DATE).replace(tzinfo=timezone.utc)
+        moment = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
     except ValueError:  # the 31st of February, say
         return Mark(name, "named")
     return Mark(found["name"], kind, moment, int(successor) if successor else None)

@@ -7,9 +7,7 @@ returns (R), what it returns with ``_preload_content=False`` (W), and the value 
 
 from collections.abc import Callable, Mapping
 from multiprocessing.pool import AsyncResult
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
-
-from typing_extensions import Required, TypedDict, Unpack
+from typing import Any, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from stcloud.api.endpoint import Id
 from stcloud.models.model import Model

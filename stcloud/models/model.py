@@ -11,13 +11,14 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    Self,
     TypeGuard,
+    dataclass_transform,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from stcloud.compat import dataclass_transform
 from stcloud.models.values import (
     CODECS,
     Codec,
@@ -30,10 +31,6 @@ from stcloud.models.values import (
     list_codec,
     masked,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 _MANY = 16  # from about here on, a list is read faster by columns
 _run = deque[None](maxlen=0).extend  # runs an iterator to its end, without Python code

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeAlias, TypeGuard, cast
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECRET_NAMES = frozenset({"token"})
 _tzinfo = attrgetter("tzinfo")
 _UUID = r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
@@ -166,12 +166,12 @@ def _decode_datetime(value: object) -> datetime:
             moment = datetime.fromisoformat(value)
         except ValueError:
             moment = _isoparse()(value)
-        if moment.tzinfo is timezone.utc:
+        if moment.tzinfo is UTC:
             return moment
         offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
         raise Mismatch("unreadable date") from error
-    return moment.replace(tzinfo=timezone(offset) if offset else timezone.utc)
+    return moment.replace(tzinfo=timezone(offset) if offset else UTC)
 
 
 @cache

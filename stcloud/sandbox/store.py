@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 Token = dict[str, Any]
@@ -91,7 +91,7 @@ class Store:
 
     def create(self, app_id: int, fields: Mapping[str, Any]) -> Token:
         """Add a token to an app."""
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return self._one(
             "INSERT INTO token (app_id, value, created_at, name, readable, writeable)"
             " VALUES (?, ?, ?, ?, coalesce(?, 1), coalesce(?, 1)) RETURNING *",

@@ -7,9 +7,9 @@ import re
 import socket
 import time
 from functools import cache
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, LineTooLong
 from http.client import HTTPResponse as ClientResponse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -17,6 +17,13 @@ from urllib3.response import HTTPResponse
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+
+MAX_LINE = 65536
+"""The most bytes of a line that frames a response: a status line, a field, a chunk's size."""
+MAX_HEAD_LINES = 101
+"""The most lines before a body: a status line, 99 fields and an empty one; interim ones count."""
+_BUFFER_SIZE = 8192  # io's own differs between Pythons
 
 
 @cache
@@ -76,14 +83,17 @@ class Watched(HTTPConnection):
     """A connection that tells a failure to connect apart, and whose reads keep a deadline."""
 
     _begun: ClientResponse | None = None
+    _reader: ResponseReader | None = None
 
     def connect(self) -> None:
         """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
         silence = self.timeout
         if isinstance(silence, Silence):
             self.timeout: float | None = silence.for_connecting()
+        self._reader = None
         try:
             super().connect()
+            self._check_tunnel()
         except Exception as error:
             raise Unsent(error) from error
         if isinstance(silence, Silence):  # to send with, as over a connection that was open
@@ -93,20 +103,45 @@ class Watched(HTTPConnection):
         self, sock: socket.socket, *arguments: Any, **named: Any
     ) -> ClientResponse:
         """Return a response that keeps the deadline of the time limit set last."""
-        timed: Any = _Timed(sock, self.timeout)
-        self._begun = Answer(timed, *arguments, **named)
+        reader: Any = ResponseReader(TimedFile(sock, cast("Silence", self.timeout)))
+        self._reader = reader
+        self._begun = Answer(reader, *arguments, **named)
         return self._begun
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 does
         """Return the response, or close what of it has begun: it holds the socket open."""
         try:
-            return super().getresponse()
+            response = super().getresponse()
         except BaseException:
             if self._begun is not None:
                 self._begun.close()
             raise
+        else:
+            if self._reader is not None:
+                self._reader.lines_left = None
+            return response
         finally:
             self._begun = None
+
+    def _check_tunnel(self) -> None:
+        if self._has_left_over():  # not by TLS: the reader of the response to CONNECT has it
+            self.close()
+            raise HTTPException("the proxy sent bytes after its response to CONNECT")
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open, and nothing came over it that nobody asked for."""
+        return super().is_connected and not self._has_left_over()
+
+    def _has_left_over(self) -> bool:
+        """Whether bytes came after the last response; what they are is not known, so none is read.
+
+        A peer, or somebody between, may have sent them as the response to the next request.
+        """
+        if self._reader is None:
+            return False
+        self._reader.close()
+        return self._reader.has_left_over
 
 
 class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -114,8 +149,8 @@ class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibl
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection is open, and nothing waits in it that nobody asked for."""
-        pending = getattr(self.sock, "pending", None)  # read from the socket, not yet from TLS
+        """The same, where bytes may be read from the socket, but not yet from TLS."""
+        pending = getattr(self.sock, "pending", None)
         return super().is_connected and not (pending and pending())
 
 
@@ -174,26 +209,50 @@ class Answer(ClientResponse):
         return True
 
 
-class _Timed:
-    """What a response reads from in place of a socket."""
+class ResponseReader(io.BufferedReader):
+    """A response's bytes, with bounds of our own; it knows whether more came than the response."""
 
-    def __init__(self, sock: socket.socket, silence: float | None) -> None:
-        self._sock = sock
-        self._silence = silence
+    lines_left: int | None = MAX_HEAD_LINES
+    """The lines that may still come; None, of a body, is for any number."""
+    has_left_over = False
+    """Whether bytes were here, when it was closed, that nobody had read."""
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        raw = self._sock.makefile("rb", buffering=0)
-        if not isinstance(self._silence, Silence):  # not set by RestClient
-            return io.BufferedReader(raw)
-        return io.BufferedReader(TimedFile(self._sock, raw, self._silence))
+    def __init__(self, raw: TimedFile) -> None:
+        super().__init__(raw, _BUFFER_SIZE)
+        self._file = raw
+
+    def makefile(self, _mode: str) -> Self:
+        """Return itself: http.client expects a socket, and asks it for a reader."""
+        return self
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line; refuse one that is too long, or one too many."""
+        if self.lines_left is not None:
+            self.lines_left -= 1
+            if self.lines_left < 0:
+                raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
+        most = MAX_LINE + 1
+        line = super().readline(most if size is None or size < 0 else min(size, most))
+        if len(line) > MAX_LINE:
+            raise LineTooLong("a line")
+        return line
+
+    def close(self) -> None:
+        """Note what is left over, and close; http.client does so where a response ends."""
+        if not self.closed:
+            self._file.has_ended = True  # so that peek shows what is here, and waits for no more
+            self.has_left_over = bool(self.peek())
+        super().close()
 
 
 class TimedFile(io.RawIOBase):
     """A socket's bytes, each wait for them bounded by what remains until the deadline."""
 
-    def __init__(self, sock: socket.socket, raw: socket.SocketIO, silence: Silence) -> None:
+    has_ended = False
+
+    def __init__(self, sock: socket.socket, silence: Silence) -> None:
         self._sock = sock
-        self._raw = raw
+        self._raw = sock.makefile("rb", buffering=0)
         self._silence = silence
         self._came = 0
 
@@ -205,8 +264,10 @@ class TimedFile(io.RawIOBase):
         """Return the socket's."""
         return self._raw.fileno()
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
         """Wait for bytes, but not past the deadline; refuse more of them than are allowed."""
+        if self.has_ended:
+            return None
         left = self._silence.limits.left()
         if left <= 0:
             raise TimeoutError("the deadline has passed")

@@ -16,7 +16,7 @@ from stcloud.sandbox import Sandbox
 from stcloud.sandbox.server import Server
 
 # An installed package has brought its plugin by this name already, a mere checkout has not.
-pytest_plugins = ["pytest_stcloud", "pytester"]
+pytest_plugins = ["pytest_stcloud", "pytester", "run_limit"]
 
 KEY = "0123abcd-made-up-key"
 

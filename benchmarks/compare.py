@@ -25,7 +25,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -572,7 +572,7 @@ def main() -> None:
     results, versions = compare(cases, pythons, progress)
     progress.end()
     document = {
-        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "small": options.small,
         "machine": machine(),
         "peers": {name: PEERS[name].title for name in versions},

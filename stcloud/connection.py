@@ -214,7 +214,7 @@ class ResponseReader(io.BufferedReader):
 
     lines_left: int | None = MAX_HEAD_LINES
     """The lines that may still come; None, of a body, is for any number."""
-    has_left_over = False
+    has_left_over: bool = False
     """Whether bytes were here, when it was closed, that nobody had read."""
 
     def __init__(self, raw: TimedFile) -> None:
@@ -248,7 +248,7 @@ class ResponseReader(io.BufferedReader):
 class TimedFile(io.RawIOBase):
     """A socket's bytes, each wait for them bounded by what remains until the deadline."""
 
-    has_ended = False
+    has_ended: bool = False
 
     def __init__(self, sock: socket.socket, silence: Silence) -> None:
         self._sock = sock

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ def test_call_api_reaches_any_path(
         {"name": "a/b c?"},
         {"tag": ["x", "y&z"], "since": date(2026, 1, 2), "all": True, "none": [False]},
         {"X-Extra": "1", "accept": "text/plain"},
-        {"when": datetime(2026, 1, 2, tzinfo=timezone.utc), "token": stcloud.CreateTokenDto("n")},
+        {"when": datetime(2026, 1, 2, tzinfo=UTC), "token": stcloud.CreateTokenDto("n")},
     )
     assert (data, status, headers["X-Seen"]) == (
         {"data": {"apps": []}, "success": True},
@@ -130,7 +130,7 @@ def test_what_json_cannot_hold_is_refused(
 
 def test_sanitize_makes_plain_data(client: stcloud.ApiClient) -> None:
     """Models, dates and containers become what JSON can hold; None in a model is left out."""
-    moment = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
     token = stcloud.TokenDto(id=1, created_at=moment)
     assert client.sanitize_for_serialization(
         {"a": (token, None), 2: [True, 1.5, "x", date(2026, 1, 2)]}

@@ -12,15 +12,14 @@ SOURCE = Path(stcloud.__file__).parent
 
 # Each room and the rooms that it may import; a folder stands for all of its files.
 ROOMS: dict[str, set[str]] = {
-    "compat": set(),
     "version": set(),
     "logs": {"models.values"},
     "checks": set(),
     "retry": set(),
-    "configuration": {"checks", "compat", "logs", "retry", "version"},
+    "configuration": {"checks", "logs", "retry", "version"},
     "models": {"models"},
     "models.values": set(),
-    "models.model": {"compat", "models.values"},
+    "models.model": {"models.values"},
     "exceptions": {"models", "retry"},
     "connection": set(),
     "rest": {"checks", "configuration", "connection", "exceptions", "retry"},
@@ -108,7 +107,7 @@ def test_packages_are_used_where_they_belong(module: str) -> None:
     import sys
 
     outside = {name.split(".")[0] for name in imports(FILES[module])}
-    outside -= sys.stdlib_module_names | {"stcloud", "typing_extensions", "_typeshed"}
+    outside -= sys.stdlib_module_names | {"stcloud", "_typeshed"}
     assert outside <= PACKAGES.get(room(module), set())
 
 

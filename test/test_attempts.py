@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
@@ -337,8 +337,8 @@ def test_refused_certificate_is_final(
     ("header", "least"),
     [
         (lambda: "1", 1),
-        (lambda: in_seconds(2), 0.9),  # a date has whole seconds
-        (lambda: in_seconds(-5), 0),
+        (lambda: from_now(2), 0.9),  # a date has whole seconds
+        (lambda: from_now(-5), 0),
         (lambda: "-5", 0),
         (lambda: "soon", 0),
     ],
@@ -388,28 +388,33 @@ def test_retry_after_in_the_form_of_asctime_is_utc(
     assert 20 < seconds <= 50
 
 
-def in_seconds(seconds: float) -> str:
-    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+def from_now(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 @pytest.mark.parametrize(
     ("header", "settings"),
     [
-        ("61", {"deadline": 99}),
-        (in_seconds(3600), {"deadline": 9999}),
-        ("9" * 400, {}),
-        ("50", {"deadline": 49}),
-        ("50", {"_request_timeout": 49}),
+        (lambda: "61", {"deadline": 99}),
+        (lambda: from_now(3600), {"deadline": 9999}),
+        (lambda: "9" * 400, {}),
+        (lambda: "50", {"deadline": 49}),
+        (lambda: "50", {"_request_timeout": 49}),
     ],
 )
 @pytest.mark.parametrize(
     ("status", "operation"), [(429, "create_app_token"), (503, "get_app_tokens1")]
 )
 def test_retry_after_may_be_too_long(
-    sandbox: Sandbox, connect: Connect, header: str, settings: Any, status: int, operation: str
+    sandbox: Sandbox,
+    connect: Connect,
+    header: Callable[[], str],
+    settings: Any,
+    status: int,
+    operation: str,
 ) -> None:
     """What is more than a minute, or than what remains of the deadline, fails at once."""
-    sandbox.fail_next(operation, Fault.status(status, {"Retry-After": header}))
+    sandbox.fail_next(operation, Fault.status(status, {"Retry-After": header()}))
     start = time.monotonic()
     error = failure_within(connect, settings, operation)
     assert time.monotonic() - start < 25

@@ -275,7 +275,8 @@ class Wire:
         self._sent = sent
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(cast("Any", io.BytesIO(self._sent)))
+        # A size as a connection's reader has it: io's own differs between Pythons.
+        return io.BufferedReader(cast("Any", io.BytesIO(self._sent)), 8192)
 
 
 def read(kind: type[http.client.HTTPResponse], sent: bytes, method: str) -> Any:

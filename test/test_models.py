@@ -1,6 +1,6 @@
 import copy
 import pickle
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,7 +23,7 @@ from stcloud.models.model import Model
 from stcloud.models.values import Mismatch
 
 SECRET = "5ec4e7aa-0000-4000-8000-00000000cafe"
-NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TOKEN_JSON = {
     "createdAt": "2026-01-02T12:00:00Z",
     "enabled": True,
@@ -211,8 +211,8 @@ def test_mistyped_field_is_named(case: Case, wrong: Any) -> None:
         ("2026-01-02", NOON - timedelta(hours=12)),
         (1767355200000, NOON),
         (1767355200000.5, NOON + timedelta(microseconds=500)),
-        (0, datetime(1970, 1, 1, tzinfo=timezone.utc)),
-        (-1, datetime(1970, 1, 1, tzinfo=timezone.utc) - timedelta(milliseconds=1)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, datetime(1970, 1, 1, tzinfo=UTC) - timedelta(milliseconds=1)),
     ],
 )
 def test_dates_are_read_in_every_form(written: str | float, read: datetime) -> None:

@@ -12,7 +12,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_unknown_expired_and_wrong_host_certificates_are_refused(
 ) -> None:
     """A certificate that does not vouch for the host ends the call at once, nothing sent."""
     caplog.set_level(logging.INFO, "stcloud.sandbox")
-    expired = serve("127.0.0.1", expires=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    expired = serve("127.0.0.1", expires=datetime(2020, 1, 1, tzinfo=UTC))
     for sandbox, settings, problem in (
         (serve("127.0.0.1"), {}, "unable to get local issuer|self.signed"),
         (expired, {"ssl_ca_cert": ca_file}, "expired"),

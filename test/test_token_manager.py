@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from copy import copy
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class Clock:
         monkeypatch.setattr(token_manager, "_now", self.now)
         monkeypatch.setattr("stcloud.sandbox.store.datetime", self)
 
-    def now(self, _: timezone = timezone.utc) -> datetime:
-        return datetime.now(timezone.utc) + self.ahead
+    def now(self, _: timezone = UTC) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 class Service:
@@ -284,7 +284,7 @@ def test_rotation_without_overlap(manager: TokenManager, service: Service) -> No
     ]
     (due,) = rotation.due
     assert (due.step, due.token_id) == ("delete", 789)
-    assert DAY - HOUR < due.at - datetime.now(timezone.utc) <= DAY + timedelta(seconds=1)
+    assert DAY - HOUR < due.at - datetime.now(UTC) <= DAY + timedelta(seconds=1)
 
 
 def test_rotation_with_overlap(manager: TokenManager, service: Service, clock: Clock) -> None:
@@ -648,7 +648,7 @@ def test_ambiguous_name_holds_up_no_other(
     """It is left as it is, and told; the others are finished."""
     for name in (NAME, NAME, "other"):
         create(api, service.sandbox, name)
-    long_ago = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     create(api, service.sandbox, token_names.old(NAME, 1, long_ago))
     create(api, service.sandbox, token_names.old("other", 1, long_ago))
     (rotation,) = manager.finish_rotations()
@@ -662,7 +662,7 @@ def test_cut_off_rotation_is_finished_by_whoever_comes(
     """Publish has returned, for there is an old token: the next one gets the name."""
     for call in (manager.ensure, lambda _: manager.finish_rotations()[0].token):
         service.reset()
-        create(api, service.sandbox, token_names.old(NAME, 790, datetime.now(timezone.utc) + HOUR))
+        create(api, service.sandbox, token_names.old(NAME, 790, datetime.now(UTC) + HOUR))
         create(api, service.sandbox, token_names.next_(NAME))
         found = manager.find(NAME)
         assert found is not None
@@ -677,7 +677,7 @@ def test_published_one_of_two_is_current(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
 ) -> None:
     """An older one, of which nobody knows whether anyone has it, stays what it is."""
-    create(api, service.sandbox, token_names.old(NAME, 791, datetime.now(timezone.utc) + HOUR))
+    create(api, service.sandbox, token_names.old(NAME, 791, datetime.now(UTC) + HOUR))
     create(api, service.sandbox, token_names.next_(NAME))
     create(api, service.sandbox, token_names.next_(NAME))
     found = manager.find(NAME)
@@ -750,11 +750,11 @@ def test_lost_answer_is_no_failure(manager: TokenManager, service: Service, faul
 
 def test_overlap_is_not_cut_short(manager: TokenManager, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names have whole seconds; the date is rounded up."""
-    now = datetime(2026, 3, 1, 8, 0, 0, 500_000, timezone.utc)
+    now = datetime(2026, 3, 1, 8, 0, 0, 500_000, UTC)
     monkeypatch.setattr(token_manager, "_now", lambda: now)
     manager.ensure(NAME)
     (due,) = manager.rotate(NAME, lambda _: None, overlap=timedelta(seconds=10)).due
-    assert due.at == datetime(2026, 3, 1, 8, 0, 11, 0, timezone.utc)
+    assert due.at == datetime(2026, 3, 1, 8, 0, 11, 0, UTC)
 
 
 def test_service_that_changes_names_is_told(
@@ -1021,7 +1021,7 @@ def test_one_name_holds_up_no_other(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
 ) -> None:
     """Its failure is raised when the others are done."""
-    long_ago = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     for name in ("one", "two"):
         create(api, service.sandbox, name)
         create(api, service.sandbox, token_names.old(name, 1, long_ago))
@@ -1038,7 +1038,7 @@ def test_dates_are_utc(manager: TokenManager, monkeypatch: pytest.MonkeyPatch) -
     try:
         manager.ensure(NAME)
         (due,) = manager.rotate(NAME, lambda _: None, overlap=HOUR).due
-        assert HOUR - timedelta(minutes=1) < due.at - datetime.now(timezone.utc) < HOUR * 1.1
+        assert HOUR - timedelta(minutes=1) < due.at - datetime.now(UTC) < HOUR * 1.1
         assert manager.finish_rotations()[0].due == (due,)
     finally:
         monkeypatch.undo()
@@ -1382,7 +1382,7 @@ def assert_steps(service: Service) -> None:
 KILLED = textwrap.dedent(
     """
     import json, os, signal, sys
-    from datetime import timedelta
+    from datetime import UTC, timedelta
     import stcloud
     from stcloud import token_manager
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +22,7 @@ PAGE = SyntaxTreeNode(
 )
 SVG = ElementTree.parse(DOCS / "token_manager.svg")  # noqa: S314 - our own
 NAME = "shipper"
-DATE = datetime(2026, 12, 1, 8, tzinfo=timezone.utc)
+DATE = datetime(2026, 12, 1, 8, tzinfo=UTC)
 WAY_BACK = timedelta(hours=1)
 
 Edge = tuple[str, str, str, str]
@@ -317,7 +317,7 @@ def follow(told: Told, steps: list[str], old: stcloud.TokenDto, new: stcloud.Tok
         elif step.startswith("Give everyone"):
             given = token.token or ""
         elif step.startswith("Rename"):
-            now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             name = coded(step)[0].replace("<date>", now).replace("<id>", str(old.id))
             told.rename(token, name)
         else:

@@ -3,8 +3,8 @@
 
 from datetime import datetime, timedelta
 from multiprocessing.pool import AsyncResult
+from typing import assert_type
 
-from typing_extensions import assert_type
 from urllib3 import BaseHTTPResponse
 
 import stcloud

@@ -1,19 +1,28 @@
-"""What the tests share: the sandbox, a server that answers as told, and clients of both."""
+"""What the tests share: the sandbox, a server that answers as told, and clients of both.
+
+Packages are imported where they are used: `test/client` runs without them, too.
+"""
+
+from __future__ import annotations
 
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
-from pytest_httpserver import HTTPServer
 
 import stcloud
-from stcloud.sandbox import Sandbox
-from stcloud.sandbox.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import trustme
+    from pytest_httpserver import HTTPServer
+
+    from stcloud.sandbox import Sandbox
+    from stcloud.sandbox.server import Server
 
 # An installed package has brought its plugin by this name already, a mere checkout has not.
 pytest_plugins = ["pytest_stcloud", "pytester", "run_limit"]
@@ -44,15 +53,10 @@ def logger_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def operations() -> set[str]:
-    """The names of the API's operations, which each table of operations must have."""
-    members = vars(stcloud.TokensApiControllerApi).values()
-    return {member.operation.name for member in members if hasattr(member, "operation")}
-
-
-@pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """Who signs the certificates of the tests' servers."""
+    import trustme
+
     return trustme.CA()
 
 
@@ -91,6 +95,8 @@ def connect(sandbox: Sandbox) -> Iterator[Callable[..., stcloud.TokensApiControl
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The connections that sandboxes have accepted, by their clients' addresses."""
+    from stcloud.sandbox.server import Server
+
     accepted: list[Any] = []
     get_request = Server.get_request
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import trustme
+from operations import IDEMPOTENT, OPERATIONS
 
 import stcloud
 from stcloud import RetryPolicy
@@ -20,18 +21,7 @@ from stcloud.sandbox import Fault, Sandbox
 
 Connect = Callable[..., stcloud.TokensApiControllerApi]
 
-ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "get_app_tokens1": (789,),
-    "update_app_token": ({"name": "new"}, 789, 789),
-    "delete_app_token1": (789, 789),
-    "create_app_token": ({"name": "new"}, 789),
-    "regenerate_app_token1": (789, 789),
-}
-ALL = set(ARGUMENTS)
-METHODS: dict[str, str] = {
-    name: getattr(stcloud.TokensApiControllerApi, name).operation.method for name in ARGUMENTS
-}
-REPEATABLE = {name for name, method in METHODS.items() if method in {"GET", "PUT", "DELETE"}}
+ALL = set(OPERATIONS)
 
 
 class Row(NamedTuple):
@@ -56,19 +46,19 @@ def rows() -> Iterator[tuple[str, Row]]:
         for status in (503, 408, 500, 502, 504):
             kind = stcloud.ServiceException if status >= 500 else stcloud.ApiException
             fault = Fault.status(status, committed=committed)
-            yield f"{status} {when}", Row(fault, kind, REPEATABLE, True)
+            yield f"{status} {when}", Row(fault, kind, IDEMPOTENT, True)
         for way in (Fault.reset, Fault.hang_up, Fault.cut_body, Fault.garbage):
             if way == Fault.cut_body and not committed:
                 continue  # the cut answer is a 503, whose status counts: see below
             fault = way(committed=committed)
-            row = Row(fault, stcloud.ConnectionException, REPEATABLE, True)
+            row = Row(fault, stcloud.ConnectionException, IDEMPOTENT, True)
             yield f"{way.__name__} {when}", row
         fault = Fault.hang(50, committed=committed)
-        yield f"hang {when}", Row(fault, stcloud.TimeoutException, REPEATABLE, True)
+        yield f"hang {when}", Row(fault, stcloud.TimeoutException, IDEMPOTENT, True)
 
 
 ROWS = dict(rows())
-CELLS = [(row, operation) for row in ROWS for operation in ARGUMENTS]
+CELLS = [(row, operation) for row in ROWS for operation in OPERATIONS]
 CELLS.remove(("cut_body after", "delete_app_token1"))  # the second attempt's 404 settles it
 
 
@@ -107,7 +97,7 @@ def watch(connect: Connect) -> Watch:
 
 
 def call(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:
-    return getattr(api, operation)(*ARGUMENTS[operation], **options)
+    return getattr(api, operation)(*OPERATIONS[operation].arguments(789, 789), **options)
 
 
 def failure(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:
@@ -118,11 +108,6 @@ def failure(api: stcloud.TokensApiControllerApi, operation: str, **options: Any)
 
 def patience(fault: Fault) -> float:
     return 0.25 if fault.seconds else 30
-
-
-def test_every_operation_is_here(operations: set[str]) -> None:
-    """The tests below let each operation of the API fail."""
-    assert set(ARGUMENTS) == operations
 
 
 @pytest.mark.parametrize(("name", "operation"), CELLS)
@@ -137,7 +122,7 @@ def test_failure_that_lasts(
     assert type(error) is row.kind
     assert (error.status, error.outcome_unknown) == (row.fault.code or 0, row.unknown)
     assert (error.attempts, sandbox.pending_faults) == (attempts, 0)
-    assert watch.done(operation) == (row.fault.committed and METHODS[operation] != "GET")
+    assert watch.done(operation) == (row.fault.committed and OPERATIONS[operation].method != "GET")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +136,7 @@ def test_failure_that_passes(
     api = connect(read_timeout=patience(ROWS[name].fault))
     assert call(api, operation).success is True
     assert sandbox.pending_faults == 0
-    assert watch.done(operation) == (METHODS[operation] != "GET")
+    assert watch.done(operation) == (OPERATIONS[operation].method != "GET")
 
 
 def test_lost_answer_of_a_create(sandbox: Sandbox, connect: Connect, watch: Watch) -> None:
@@ -210,7 +195,7 @@ def test_damaged_tls_leaves_the_outcome_unknown(
     monkeypatch.setattr("stcloud.sandbox.server.deliver", damage)
     api = connect(host=sandbox.url, api_key=sandbox.api_key, ssl_ca_cert=ca_file)
     error = failure(api, operation)
-    assert (error.attempts, error.outcome_unknown) == (3 if operation in REPEATABLE else 1, True)
+    assert (error.attempts, error.outcome_unknown) == (3 if operation in IDEMPOTENT else 1, True)
 
 
 @contextmanager
@@ -268,19 +253,19 @@ UNSENT = {
 }
 
 
-@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_status_counts_though_the_body_is_cut(
     sandbox: Sandbox, connect: Connect, operation: str
 ) -> None:
     """An error whose text does not come whole is the error of its status."""
-    attempts = 3 if operation in REPEATABLE else 1
+    attempts = 3 if operation in IDEMPOTENT else 1
     sandbox.fail_next(operation, Fault.cut_body(committed=False), times=attempts)
     error = failure(connect(), operation)
     assert type(error) is stcloud.ServiceException
     assert (error.status, error.attempts, sandbox.pending_faults) == (503, attempts, 0)
 
 
-@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("name", UNSENT)
 def test_unsent_is_tried_again(connect: Connect, name: str, operation: str) -> None:
     """What provably did not reach the service is tried three times, whatever it is."""
@@ -301,7 +286,7 @@ def refusing_for(sandbox: Sandbox, seconds: float) -> Generator[None, None, None
         timer.join()
 
 
-@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_unsent_succeeds_in_the_end(
     sandbox: Sandbox,
     connect: Connect,
@@ -315,10 +300,10 @@ def test_unsent_succeeds_in_the_end(
     with refusing_for(sandbox, 0.1):
         assert call(api, operation).success is True
     assert "attempt 2, " in caplog.text
-    assert watch.done(operation) == (METHODS[operation] != "GET")
+    assert watch.done(operation) == (OPERATIONS[operation].method != "GET")
 
 
-@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_refused_certificate_is_final(
     operation: str, connect: Connect, connections: list[object]
 ) -> None:
@@ -522,7 +507,7 @@ def failure_after_another_client(sandbox: Sandbox, connect: Connect) -> int:
     return int(failure(connect(), "get_app_tokens1").attempts)
 
 
-@pytest.mark.parametrize("operation", ARGUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_idle_connection_that_ended_costs_nothing(
     sandbox: Sandbox,
     connect: Connect,
@@ -538,4 +523,4 @@ def test_idle_connection_that_ended_costs_nothing(
     before = len(connections)
     assert call(api, operation).success is True
     assert len(connections) - before == 1
-    assert watch.done(operation) == (METHODS[operation] != "GET")
+    assert watch.done(operation) == (OPERATIONS[operation].method != "GET")

@@ -3,14 +3,11 @@
 ``tox run -e fuzz`` runs this for longer than the other tests.
 """
 
-import contextlib
 import http.client
 import io
 import itertools
 import json
 import os
-import socket
-import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -18,6 +15,8 @@ import pytest
 import urllib3
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
+from scripted_server import Reply, ScriptedServer
 
 import stcloud
 from stcloud.connection import Answer
@@ -34,12 +33,6 @@ fuzz = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-CALLS: dict[str, tuple[Any, ...]] = {
-    "create_app_token": ({}, 5),
-    "get_app_tokens1": (5,),
-    "delete_app_token1": (5, 7),
-}
-
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.datetimes().map(str)
 )
@@ -98,7 +91,7 @@ HEADERS = st.fixed_dictionaries(
 def check(api: stcloud.TokensApiControllerApi, name: str) -> None:
     """Make a call; what it returns or raises can be shown, and an answer can be written again."""
     try:
-        result = getattr(api, name)(*CALLS[name])
+        result = getattr(api, name)(*OPERATIONS[name].arguments(5, 7))
     except stcloud.ApiException as error:
         shown = str(error)
     else:
@@ -111,7 +104,7 @@ def check(api: stcloud.TokensApiControllerApi, name: str) -> None:
 @pytest.mark.timeout(3600)
 @fuzz
 @given(
-    name=st.sampled_from(sorted(CALLS)),
+    name=st.sampled_from(list(OPERATIONS)),
     status=st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 500, 503])
     | st.integers(200, 999),
     headers=HEADERS,
@@ -133,34 +126,10 @@ def test_any_answer_is_read_or_refused(
         check(stcloud.TokensApiControllerApi(client), name)
 
 
-class Speaker:
-    """A server that sends the same bytes to everyone who connects, and hangs up."""
-
-    def __init__(self) -> None:
-        self.speech = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                with connection, contextlib.suppress(OSError):
-                    connection.recv(65536)
-                    connection.sendall(self.speech)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-
 @pytest.fixture(scope="module")
-def speaker() -> Iterator[Speaker]:
-    with contextlib.closing(Speaker()) as speaker:
-        yield speaker
+def speaker() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
 
 
 HEADER_LINES = st.lists(
@@ -201,10 +170,10 @@ CONTENT = st.binary() | st.sampled_from(
 @fuzz
 @given(first=STATUS_LINE, lines=HEADER_LINES, content=CONTENT)
 def test_any_bytes_on_the_wire_are_read_or_refused(
-    first: bytes, lines: list[bytes], content: bytes, speaker: Speaker
+    first: bytes, lines: list[bytes], content: bytes, speaker: ScriptedServer
 ) -> None:
     """Any status line, header lines and framing, over a real socket."""
-    speaker.speech = b"\r\n".join([first, *lines, b"", content])
+    speaker.replies = [Reply(b"\r\n".join([first, *lines, b"", content]), "close")]
     configuration = stcloud.Configuration(host=speaker.url, api_key="made-up", retries=0)
     with stcloud.ApiClient(configuration) as client:
         check(stcloud.TokensApiControllerApi(client), "get_app_tokens1")

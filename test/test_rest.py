@@ -7,7 +7,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -15,6 +15,7 @@ from unittest.mock import MagicMock
 import pytest
 import trustme
 import urllib3
+from scripted_server import Reply, ScriptedServer, unused_address
 
 import stcloud
 from stcloud import rest
@@ -37,34 +38,12 @@ def failure(api: Api, **options: Any) -> stcloud.ApiException:
     return raised.value
 
 
-@contextmanager
-def server_that_sends(answer: bytes, *, hang: bool = False) -> Iterator[str]:
-    """Accept one connection, read a request, send these bytes, and hang up (or not)."""
-    done = threading.Event()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            with suppress(ConnectionError):  # the client need not read all
-                connection.sendall(answer)
-            if hang:
-                done.wait(30)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        done.set()
-        thread.join(10)
-
-
 def test_bytes_on_the_wire_are_bounded() -> None:
     """Also those that are no part of a body: here, the extensions of chunks."""
     chunk = b"1;" + b"x" * 60_000 + b"\r\n1\r\n"
     sent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 200
-    with server_that_sends(sent) as host:
-        error = failure(connected(host, max_response_bytes=1000))
+    with ScriptedServer(Reply(sent, "close")) as server:
+        error = failure(connected(server.url, max_response_bytes=1000))
     assert type(error) is stcloud.ConnectionException
     assert "bytes came" in str(error)
 
@@ -113,8 +92,8 @@ SECRET = b'{"token": "plain-secret"}'
 )
 def test_traceback_holds_no_content(answer: bytes) -> None:
     """Python's own errors repeat what came where something else was expected."""
-    with server_that_sends(answer) as host:
-        error = failure(connected(host))
+    with ScriptedServer(Reply(answer, "close")) as server:
+        error = failure(connected(server.url))
     assert type(error) is stcloud.ConnectionException
     assert error.__cause__ is not None
     assert "plain-secret" not in "".join(traceback.format_exception(error))
@@ -124,8 +103,8 @@ def test_traceback_holds_no_content(answer: bytes) -> None:
 def test_success_without_content_may_have_an_encoding(encoding: str) -> None:
     """It is no body that was cut off."""
     head = f"HTTP/1.1 204 No Content\r\nContent-Encoding: {encoding}\r\n\r\n"
-    with server_that_sends(head.encode()) as host:
-        api = connected(host)
+    with ScriptedServer(Reply(head.encode(), "close")) as server:
+        api = connected(server.url)
         answer: Any = api.delete_app_token1(5, 7)
         api.api_client.close()
     assert answer.success is True
@@ -153,10 +132,10 @@ def test_no_urllib3_exception_comes_out(name: str, monkeypatch: pytest.MonkeyPat
     def fail(*_: Any, **__: Any) -> None:
         raise broken
 
-    with server_that_sends(GOOD) as host:
+    with ScriptedServer(Reply(GOOD, "close")) as server:
         monkeypatch.setattr(urllib3.HTTPResponse, "read", fail)
         monkeypatch.setattr(urllib3.HTTPResponse, "read1", fail)
-        reading = failure(connected(host))
+        reading = failure(connected(server.url))
     monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", fail)
     for error in (reading, failure(connected("http://127.0.0.1:9"))):
         assert type(error) is expected
@@ -173,11 +152,10 @@ def test_walk_sees_urllib3s_exceptions() -> None:
 
 def test_refused_connection() -> None:
     """Nobody listens: a ConnectionException that names the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failure(connected(f"http://127.0.0.1:{port}"))
+    address = unused_address()
+    error = failure(connected(f"http://{address}"))
     assert type(error) is stcloud.ConnectionException
-    assert f"no connection: 127.0.0.1:{port}" in str(error)
+    assert f"no connection: {address}" in str(error)
 
 
 def test_unknown_host() -> None:
@@ -203,8 +181,8 @@ def test_unknown_host() -> None:
 )
 def test_answer_that_is_not_whole(answer: bytes) -> None:
     """Hang-ups, cut bodies and broken HTTP raise ConnectionException with the cause chained."""
-    with server_that_sends(answer) as host:
-        error = failure(connected(host))
+    with ScriptedServer(Reply(answer, "close")) as server:
+        error = failure(connected(server.url))
     assert type(error) is stcloud.ConnectionException
     assert error.status == 0
     assert error.__cause__ is not None
@@ -226,8 +204,8 @@ def test_silent_server_runs_into_the_time_limit(
     begun: bytes, settings: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """A server that stays silent, at whatever point, raises TimeoutException."""
-    with server_that_sends(begun, hang=True) as host:
-        error = failure(connected(host, **settings), **options)
+    with ScriptedServer(Reply(begun, "hang")) as server:
+        error = failure(connected(server.url, **settings), **options)
     assert type(error) is stcloud.TimeoutException
     assert "too long" in str(error)
 
@@ -236,8 +214,8 @@ def test_silent_server_runs_into_the_time_limit(
 def test_informational_answer_is_not_the_answer(status: int) -> None:
     """A 1xx but for 100 leaves the outcome unknown, and what follows is no other call's answer."""
     early = b"HTTP/1.1 %d Early\r\n\r\n" % status
-    with server_that_sends(early + GOOD) as host:
-        error = failure(connected(host))
+    with ScriptedServer(Reply(early + GOOD, "close")) as server:
+        error = failure(connected(server.url))
     assert (type(error), error.outcome_unknown) == (stcloud.ConnectionException, True)
     assert f"{status} Early" in str(error)
 
@@ -246,8 +224,8 @@ def test_informational_answer_is_not_the_answer(status: int) -> None:
 def test_negative_chunk_is_refused(size: bytes) -> None:
     """A size that is none cannot make the client read without end, or raise something else."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
-    with server_that_sends(head + b"x" * 30_000_000) as host:
-        error = failure(connected(host, max_response_bytes=1000))
+    with ScriptedServer(Reply(head + b"x" * 30_000_000, "close")) as server:
+        error = failure(connected(server.url, max_response_bytes=1000))
     assert type(error) is stcloud.ConnectionException
 
 
@@ -255,8 +233,8 @@ def test_negative_chunk_is_refused(size: bytes) -> None:
 def test_encoding_that_nobody_asked_for_is_refused(encoding: str) -> None:
     """Only gzip and deflate are unpacked, each once."""
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: 2\r\n\r\n{{}}"
-    with server_that_sends(head.encode()) as host:
-        assert encoding in str(failure(connected(host)))
+    with ScriptedServer(Reply(head.encode(), "close")) as server:
+        assert encoding in str(failure(connected(server.url)))
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -276,8 +254,8 @@ def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes], size: int
     packed = compress(b'{"success": true}'.ljust(size))
     for content in (packed, packed[:-1]):
         head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {name}\r\nContent-Length: {len(content)}"
-        with server_that_sends(head.encode() + b"\r\n\r\n" + content) as host:
-            api = connected(host)
+        with ScriptedServer(Reply(head.encode() + b"\r\n\r\n" + content, "close")) as server:
+            api = connected(server.url)
             if content == packed:
                 with closing(api.api_client):
                     assert api.get_app_tokens1(5).success is True
@@ -289,8 +267,8 @@ def test_padding_of_gzip_is_ignored() -> None:
     """As gzip itself does with zeros that follow."""
     packed = gzip.compress(b'{"success": true}') + b"\0\0"
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
-    with server_that_sends(head.encode() + packed) as host:
-        api = connected(host)
+    with ScriptedServer(Reply(head.encode() + packed, "close")) as server:
+        api = connected(server.url)
         with closing(api.api_client):
             assert api.get_app_tokens1(5).success is True
 
@@ -310,7 +288,7 @@ def test_failed_call_ends_its_connection(answer: bytes) -> None:
                 is_closed.append(connection.recv(1) == b"")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         api = connected(f"http://127.0.0.1:{listener.getsockname()[1]}")
         error = failure(api, _request_timeout=0.5)
@@ -322,8 +300,8 @@ def test_failed_call_ends_its_connection(answer: bytes) -> None:
 def test_raw_answer_is_read_before_the_deadline() -> None:
     """The reading of a raw answer ends with the call's deadline too; nothing waits for ever."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"
-    with server_that_sends(head, hang=True) as host:
-        api = connected(host, deadline=0.5)
+    with ScriptedServer(Reply(head, "hang")) as server:
+        api = connected(server.url, deadline=0.5)
         with closing(api.api_client):
             response = api.get_app_tokens1(5, _preload_content=False)
             with pytest.raises(urllib3.exceptions.ReadTimeoutError), response:

@@ -20,6 +20,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from pytest_httpserver import HTTPServer
+from scripted_server import unused_address
 
 import stcloud
 from stcloud.sandbox import Sandbox
@@ -334,9 +335,8 @@ def test_proxy_without_scheme_is_http(
 
 def test_proxy_that_is_down_is_told(sandbox: Sandbox) -> None:
     """Nobody listens at the proxy: nothing was sent, and its password is not shown."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://user:secret-word@127.0.0.1:{listener.getsockname()[1]}"
-    error = refusal(sandbox, proxy=address, retries=0)
+    proxy = f"http://user:secret-word@{unused_address()}"
+    error = refusal(sandbox, proxy=proxy, retries=0)
     assert (error.outcome_unknown, "secret-word" in f"{error} {error!r}") == (False, False)
 
 

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from operations import BODY, OPERATIONS
 from pytest_httpserver import HTTPServer
 
 import stcloud
@@ -12,25 +13,22 @@ Api = stcloud.TokensApiControllerApi
 TOKENS = "/users-web/api/v3/apps/5/tokens"
 SUCCESS = '{"success": true}'
 
-# Each operation: how it is called, and what then goes over the wire.
-CALLS: dict[str, tuple[tuple[Any, ...], str, str, Any]] = {
-    "create_app_token": (({"name": "n"}, 5), "POST", TOKENS, {"name": "n"}),
-    "get_app_tokens1": ((5,), "GET", TOKENS, None),
-    "update_app_token": (({"enabled": False}, 5, 7), "PUT", f"{TOKENS}/7", {"enabled": False}),
-    "regenerate_app_token1": ((5, 7), "POST", f"{TOKENS}/7/regenerate", None),
-    "delete_app_token1": ((5, 7), "DELETE", f"{TOKENS}/7", None),
-}
 BODIES = {"create_app_token": stcloud.CreateTokenDto, "update_app_token": stcloud.UpdateTokenDto}
-every_operation = pytest.mark.parametrize("name", CALLS)
+every_operation = pytest.mark.parametrize("name", OPERATIONS)
+
+
+def arguments(name: str) -> tuple[Any, ...]:
+    return OPERATIONS[name].arguments(5, 7)
 
 
 def call(api: Api, name: str, **options: Any) -> Any:
-    return getattr(api, name)(*CALLS[name][0], **options)
+    return getattr(api, name)(*arguments(name), **options)
 
 
-def test_every_operation_is_here(operations: set[str]) -> None:
-    """The tests below call each operation of the API."""
-    assert set(CALLS) == operations
+def test_methods_are_those_of_the_description() -> None:
+    """Each operation of openapi.yaml has a method and its `_with_http_info`; no other is public."""
+    public = {name for name in vars(Api) if not name.startswith("_")}
+    assert public == set(OPERATIONS) | {f"{name}_with_http_info" for name in OPERATIONS}
 
 
 def test_life_of_a_token(api: Api, sandbox: Sandbox) -> None:
@@ -73,18 +71,19 @@ def test_operation_sends_what_the_contract_says(
     """Method, path, body and headers are the contract's; no body, no Content-Type."""
     answer(SUCCESS)
     call(remote, name)
-    _, method, path, body = CALLS[name]
+    expected = OPERATIONS[name]
     request, _ = httpserver.log[-1]
-    assert (request.method, request.path, request.query_string) == (method, path, b"")
+    assert (request.method, request.path) == (expected.method, expected.url_path(5, 7))
+    assert request.query_string == b""
     assert request.headers["Accept"] == "application/json"
     assert request.headers["Authorization"] == "apiKey 0123abcd-made-up-key"
     assert request.headers["User-Agent"].startswith(f"stcloud/{stcloud.__version__} python/3.")
-    if body is None:
+    if expected.body is None:
         assert request.data == b""
         assert "Content-Type" not in request.headers
         assert request.headers.get("Content-Length", "0") == "0"
     else:
-        assert request.get_json() == body
+        assert request.get_json() == BODY
         assert request.headers["Content-Type"] == "application/json"
 
 
@@ -98,10 +97,10 @@ def test_options_change_what_a_call_returns(
     assert plain.success is True
     assert call(remote, name, async_req=True).get(10) == plain
     info = getattr(remote, f"{name}_with_http_info")
-    data, status, headers = info(*CALLS[name][0])
+    data, status, headers = info(*arguments(name))
     assert (data, status, headers["x-seen"]) == (plain, 200, "yes")
-    assert info(*CALLS[name][0], _return_http_data_only=True) == plain
-    assert info(*CALLS[name][0], async_req=True).get(10)[:2] == (plain, 200)
+    assert info(*arguments(name), _return_http_data_only=True) == plain
+    assert info(*arguments(name), async_req=True).get(10)[:2] == (plain, 200)
     for asked in (True, False, None):
         assert call(remote, name, _return_http_data_only=asked) == plain
     raw = call(remote, name, _preload_content=False)
@@ -116,8 +115,9 @@ def test_answer_without_content_is_success(
 ) -> None:
     """201 and 204 may come empty; the caller still gets the answer's class."""
     answer(status=status)
-    data, seen, _ = getattr(remote, f"{name}_with_http_info")(*CALLS[name][0])
-    assert (type(data), data.success, seen) == (getattr(Api, name).operation.answer, True, status)
+    data, seen, _ = getattr(remote, f"{name}_with_http_info")(*arguments(name))
+    assert (type(data).__name__, data.success) == (OPERATIONS[name].response, True)
+    assert seen == status
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -141,7 +141,7 @@ def test_body_is_its_fields(
     """A model and a dict of its fields send the same: UTF-8 JSON, no None, {} if empty."""
     answer(SUCCESS)
     for body in (BODIES[name](**fields), fields):
-        getattr(remote, name)(body, *CALLS[name][0][1:])
+        getattr(remote, name)(body, *arguments(name)[1:])
         assert httpserver.log[-1][0].data == sent
 
 
@@ -219,7 +219,7 @@ def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer)
     """A mistyped option is a TypeError that names it and the method."""
     for method in (name, f"{name}_with_http_info"):
         with pytest.raises(TypeError, match=rf"{method}\(\) has no option '_request_timeot'"):
-            getattr(remote, method)(*CALLS[name][0], _request_timeot=3)
+            getattr(remote, method)(*arguments(name), _request_timeot=3)
     with pytest.raises(TypeError, match="'app_id' twice"):
         call(remote, name, app_id=5)
     assert httpserver.log == []

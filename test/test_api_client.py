@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import threading
@@ -285,21 +284,6 @@ def test_raw_responses_use_nothing_up(
         for raw in kept:
             raw.close()
         assert api.get_app_tokens1(5, _request_timeout=20).success is True
-
-
-def test_background_works_after_a_fork(
-    api: stcloud.TokensApiControllerApi, sandbox: Sandbox
-) -> None:
-    """A child makes threads of its own."""
-    api.get_app_tokens1(sandbox.app_id, async_req=True).get(20)
-    child = os.fork()
-    if child == 0:
-        try:
-            ok = api.get_app_tokens1(sandbox.app_id, async_req=True).get(20).success
-        finally:
-            os._exit(0 if ok else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert api.get_app_tokens1(sandbox.app_id, async_req=True).get(20).success is True
 
 
 def test_cookie_can_be_set_later(

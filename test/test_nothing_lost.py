@@ -59,7 +59,7 @@ class Callers(RuleBasedStateMachine):
             self.sandbox.fail_next(operation, fault)
         before = self.tokens
         result, error = self.outcome(operation, arguments)
-        after = {token["id"]: token for token in self.sandbox._running[0].tokens(789)}
+        after = {token["id"]: token for token in self.sandbox.tokens()}
         self.tokens = after
         if error is None:
             assert is_done(before, after)

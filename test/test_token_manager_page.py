@@ -1,18 +1,19 @@
 """docs/token_manager.md: its names, its diagram, its tables and its steps by hand are true."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import time_machine
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 import stcloud
-from stcloud import TokenManager, token_manager, token_names
+from stcloud import TokenManager, token_names
 from stcloud.sandbox import Sandbox
 from stcloud.token_manager import Event
 
@@ -56,10 +57,11 @@ def instructions() -> list[list[str]]:
 
 
 @pytest.fixture
-def ahead(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Set how far ahead the managers' clock is."""
-    now: Callable[[], datetime] = token_manager._now  # pyright: ignore[reportPrivateUsage]
-    return lambda delay: monkeypatch.setattr(token_manager, "_now", lambda: now() + delay)
+def ahead() -> Iterator[Callable[[timedelta], None]]:
+    """Set how far ahead the clock is."""
+    begin = datetime.now(UTC)
+    with time_machine.travel(begin) as traveller:
+        yield lambda delay: traveller.move_to(begin + delay)
 
 
 class Told:

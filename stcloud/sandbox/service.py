@@ -6,6 +6,7 @@ import os
 import ssl
 import uuid
 from contextlib import AbstractContextManager
+from typing import Any
 
 from stcloud.sandbox.app import App
 from stcloud.sandbox.faults import Fault
@@ -95,7 +96,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Be as after the start: one app, no tokens, no faults; the next token has the id 789."""
-        self._running[2].faults.clear()
+        self.clear_faults()
         self._running[0].reset()
         self._running[0].add_app(self.app_id)
 
@@ -120,6 +121,18 @@ class Sandbox:
     def pending_faults(self) -> int:
         """How many faults no request has met yet."""
         return len(self._running[2].faults)
+
+    def clear_faults(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._running[2].faults.clear()
+
+    def tokens(self, app_id: int | None = None) -> list[dict[str, Any]]:
+        """Return an app's tokens as the API lists them, read past the server and its faults.
+
+        Args:
+            app_id: The app; by default the one that exists from the start.
+        """
+        return self._running[0].tokens(self.app_id if app_id is None else app_id)
 
     def refusing(self) -> AbstractContextManager[None]:
         """Close all connections, and refuse new ones until the ``with`` statement ends."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import pytest
 import trustme
 
 from stcloud.sandbox import Sandbox
-from stcloud.sandbox.server import Server
 from stcloud.sandbox.store import Store, Token
 
 PATH = "/users-web/api/v3/apps/789/tokens"
@@ -105,26 +104,27 @@ def test_close_ends_everything() -> None:
 
 def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request under way when connections are hung up gets its answer, over TLS too."""
-    begun, hung_up = threading.Event(), threading.Event()
-    tokens, hang_up = Store.tokens, Server._hang_up
+    begun = threading.Event()
+    address: list[tuple[str, int]] = []
+    tokens = Store.tokens
 
     def slowly(store: Store, app_id: int) -> list[Token]:
         begun.set()
-        hung_up.wait()
+        with suppress(ConnectionRefusedError, ConnectionResetError):  # it accepts no more
+            while True:
+                socket.create_connection(address[0]).close()
+                time.sleep(0.01)
         time.sleep(0.1)  # for a close that does not wait to come first
         return tokens(store, app_id)
 
-    def hang_up_and_tell(server: Server, how: int) -> None:
-        hang_up(server, how)
-        hung_up.set()
-
     monkeypatch.setattr(Store, "tokens", slowly)
-    monkeypatch.setattr(Server, "_hang_up", hang_up_and_tell)
     authority = trustme.CA()
     context, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(trust)
-    with Sandbox(ssl_context=context) as sandbox, closing(send(sandbox, context=trust)) as client:
+    with Sandbox(ssl_context=context) as sandbox, ExitStack() as stack:
+        address.append(("127.0.0.1", int(sandbox.url.rpartition(":")[2])))
+        client = stack.enter_context(closing(send(sandbox, context=trust)))
         begun.wait()
         sandbox.close()
         with client.getresponse() as answer:

@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from stcloud.sandbox import Sandbox
+from stcloud.sandbox.server import Server
 
 PATH = "/users-web/api/v3/apps/789/tokens"
 MIB = 1024 * 1024
@@ -89,14 +90,23 @@ def test_head_is_get_without_the_body(sandbox: Sandbox, wire: socket.socket) -> 
     assert whole.splitlines()[0] == head.splitlines()[0] == b"HTTP/1.1 200 OK"
 
 
-def test_answer_is_one_write_without_delay(sandbox: Sandbox, wire: socket.socket) -> None:
-    """Head and body leave at once: in two writes, the second would wait for the client's system."""
-    wire.sendall(request(sandbox, "GET"))
-    assert wire.recv(MIB).endswith(b"}")
-    server: Any = sandbox._running[1]
-    alive = [one for one in server._open.values() if one.fileno() >= 0]
-    (accepted,) = (one for one in alive if one.getpeername() == wire.getsockname())
-    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+def test_response_is_one_write_without_delay(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers and body are sent at once: a second write would wait for the client's system."""
+    accepted: list[socket.socket] = []
+    get_request = Server.get_request
+
+    def noted(server: Server) -> Any:
+        accepted.append(get_request(server)[0])
+        return accepted[-1], accepted[-1].getpeername()
+
+    monkeypatch.setattr(Server, "get_request", noted)
+    with connect(sandbox) as wire:
+        wire.sendall(request(sandbox, "GET"))
+        assert wire.recv(MIB).endswith(b"}")
+        (connection,) = accepted
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize(

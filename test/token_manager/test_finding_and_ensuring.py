@@ -1,0 +1,133 @@
+"""What a name finds, and what `ensure` makes of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from managed_tokens import DAY, HOUR, NAME, Service, create
+
+import stcloud
+from stcloud import TokenManager
+from stcloud.sandbox import Sandbox
+
+
+def test_find_finds_what_has_the_name(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """A token is found by its whole name."""
+    assert manager.find(NAME) is None
+    create(api, sandbox, f"{NAME} 2")
+    create(api, sandbox, f"{NAME} [new]")
+    assert manager.find(NAME) is None
+    create(api, sandbox, NAME)
+    found = manager.find(NAME)
+    assert found is not None
+    assert found.id == 791
+
+
+def test_several_of_a_name_are_refused(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """The service does not promise unique names; the error tells which tokens have it."""
+    create(api, sandbox, NAME)
+    create(api, sandbox, NAME)
+    api.update_app_token({"enabled": False}, sandbox.app_id, 790)
+    calls: list[Callable[[], object]] = [
+        lambda: manager.find(NAME),
+        lambda: manager.ensure(NAME),
+        lambda: manager.rotate(NAME, print),
+    ]
+    for call in calls:
+        with pytest.raises(stcloud.AmbiguousTokenException) as raised:
+            call()
+        assert "'shipper': 789 (enabled), 790 (disabled); rename" in str(raised.value)
+
+
+def test_ensure_makes_one_and_finds_it_again(manager: TokenManager, service: Service) -> None:
+    """It has the rights that were asked for."""
+    made = manager.ensure(NAME, readable=False)
+    assert (made.name, made.readable, made.writeable, made.enabled) == (NAME, False, True, True)
+    assert manager.ensure(NAME, readable=False) == made
+    assert [token["name"] for token in service.tokens] == [NAME]
+
+
+def test_drift_is_told_and_left(manager: TokenManager) -> None:
+    """Both sides are shown; nothing is changed."""
+    made = manager.ensure(NAME, writeable=False)
+    with pytest.raises(
+        stcloud.TokenDriftException, match=r"789.*'writeable': False.*True"
+    ) as drift:
+        manager.ensure(NAME, readable=True, writeable=True)
+    assert (drift.value.wanted, drift.value.found) == ({"writeable": True}, {"writeable": False})
+    assert str(made.token) not in str(drift.value)
+    assert manager.find(NAME) == made
+
+
+def test_disabled_token_is_enabled_on_demand_only(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """Someone has disabled it for a reason."""
+    made = manager.ensure(NAME)
+    api.update_app_token({"enabled": False}, sandbox.app_id, made.id or 0)
+    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+        manager.ensure(NAME)
+    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+        manager.rotate(NAME, print)
+    assert manager.ensure(NAME, enable=True).enabled
+    found = manager.find(NAME)
+    assert found is not None
+    assert found.enabled
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("", ValueError),
+        ("x" * 81, ValueError),
+        (" x", ValueError),
+        ("x\n", ValueError),
+        ("x [new]", ValueError),
+        ("x [off, delete after 2026-01-01T00:00:00Z]", ValueError),
+        (7, TypeError),
+        (None, TypeError),
+    ],
+)
+def test_bad_name_is_refused(manager: TokenManager, name: Any, error: type[Exception]) -> None:
+    """Before anything is sent."""
+    for call in (manager.find, manager.ensure, lambda name: manager.rotate(name, print)):
+        with pytest.raises(error, match="name must"):
+            call(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x",
+        "x" * 80,
+        "x [y]",
+        "x [old, disable after 2026-01-01T00:00:00Z]",
+        "x [old, next is 0, disable after 2026-01-01T00:00:00Z]",
+        "x [old, next is 1, delete after 2026-01-01T00:00:00Z]",
+        "x [off, delete after noon]",
+        "x [off, delete after 2026-1-1T0:0:0Z]",
+        "x [off, delete after 2026-01-01t00:00:00z]",
+        "x [off, delete after 2026-13-01T00:00:00Z]",
+        "x [off, delete after ٢٠٢٦-01-01T00:00:00Z]",
+    ],
+)
+def test_other_name_is_not_taken_for_a_mark(manager: TokenManager, name: str) -> None:
+    """What a person writes in brackets is a part of the name."""
+    assert manager.ensure(name).name == name
+    assert manager.rotate(name, lambda _: None).due[0].step == "delete"
+
+
+def test_bad_durations_are_refused(
+    api: stcloud.TokensApiControllerApi, manager: TokenManager
+) -> None:
+    """Before anything is sent."""
+    for value, error in ((-HOUR, ValueError), (DAY * 40_000, ValueError), (60, TypeError)):
+        wrong: Any = value
+        with pytest.raises(error, match="overlap must"):
+            manager.rotate(NAME, print, overlap=wrong)
+        with pytest.raises(error, match="keep_disabled must"):
+            TokenManager(api, 789, keep_disabled=wrong)

@@ -1,0 +1,113 @@
+"""What logs and observers are told."""
+
+import hashlib
+import logging
+from typing import Any
+
+import pytest
+from managed_tokens import NAME, Connect, Meddled, Service
+
+import stcloud
+from stcloud import TokenManager
+from stcloud.sandbox import Fault
+from stcloud.token_manager import Event
+
+
+def test_steps_are_told_without_secrets(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To the observer and to the logger, in the same words."""
+    events: list[Event] = []
+    manager = TokenManager(api, service.sandbox.app_id, observer=events.append)
+    with caplog.at_level(logging.DEBUG, "stcloud"):
+        manager.ensure(NAME)
+        service.sandbox.fail_next("update_app_token", Fault.status(400))
+        with pytest.raises(stcloud.BadRequestException):
+            manager.rotate(NAME, service.publish)
+        manager.rotate(NAME, service.publish)
+    values = {token["token"] for token in service.tokens}
+    records = [vars(record) for record in caplog.records]
+    names = [f"stcloud_manager_{name}" for name in Event._fields]
+    told = [tuple(map(record.get, names)) for record in records if names[0] in record]
+    assert told == events
+    assert [(*event[:2], event.token_id, event.outcome) for event in events[:4]] == [
+        ("ensure", "create", 789, "done"),
+        ("ensure", "promote", 789, "done"),
+        ("rotate", "create", 790, "done"),
+        ("rotate", "mark", 790, "BadRequestException"),
+    ]
+    digests = {hashlib.sha256(value.encode()).hexdigest()[:12] for value in values}
+    assert {event.fingerprint for event in events} == digests
+    everything = repr(events) + repr([vars(record) for record in caplog.records])
+    assert not any(value in everything for value in values)
+
+
+def test_attempts_are_told(connect: Connect, service: Service) -> None:
+    """Those of the requests, whether they succeed at last or not."""
+    events: list[Event] = []
+    manager = TokenManager(connect(), service.sandbox.app_id, observer=events.append)
+    service.sandbox.fail_next("update_app_token", Fault.status(503), 2)
+    manager.ensure(NAME)
+    service.sandbox.fail_next("update_app_token", Fault.status(503), 9)
+    with pytest.raises(stcloud.ServiceException):
+        manager.rotate(NAME, print)
+    attempts = [(event.step, event.attempts) for event in events]
+    assert attempts == [("create", 1), ("promote", 3), ("create", 1), ("mark", 3)]
+
+
+def test_observer_that_raises_stops_nothing(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged."""
+
+    def observer(_: Event) -> None:
+        raise ZeroDivisionError
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observer)
+    assert manager.ensure(NAME).name == NAME
+    assert "the observer failed" in caplog.text
+
+
+def test_failed_observer_is_told_without_what_publish_raised(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may hold the value."""
+
+    def observer(_: Event) -> None:
+        raise OSError("no network")
+
+    def publish(token: stcloud.TokenDto) -> None:
+        raise ValueError(f"cannot write {token.token}")
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observer)
+    manager.ensure(NAME)
+    with pytest.raises(ValueError, match="cannot write"):
+        manager.rotate(NAME, publish)
+    assert "no network" in caplog.text
+    assert "cannot write" not in caplog.text
+
+
+@pytest.mark.parametrize("step", ["look", "disable"])
+def test_rotation_that_has_succeeded_is_no_failure(
+    api: stcloud.TokensApiControllerApi,
+    service: Service,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+) -> None:
+    """Once the name is passed on, what cannot be done stays due."""
+
+    def fail(number: int, method: str) -> None:
+        if number >= (7 if step == "look" else 8):  # after the promotion
+            service.sandbox.fail_next(method, Fault.status(503), 3)
+
+    manager = TokenManager(api, service.sandbox.app_id)
+    service.publish(manager.ensure(NAME))
+    meddled: Any = Meddled(api, before=fail)
+    rotation = TokenManager(meddled, service.sandbox.app_id).rotate(NAME, service.publish)
+    assert rotation.token is not None
+    assert (rotation.token.id, rotation.token.name) == (790, NAME)
+    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 789)]
+    assert "what is due is not done" in caplog.text
+    service.sandbox.clear_faults()
+    manager.finish_rotations()
+    assert service.kinds == [("named", True), ("off", False)]

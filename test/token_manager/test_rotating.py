@@ -1,0 +1,246 @@
+"""How `rotate` replaces a token, and what `publish` may do."""
+
+import logging
+from copy import copy
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from managed_tokens import DAY, HOUR, NAME, Actor, Clock, Connect, Meddled, Service, create
+
+import stcloud
+from stcloud import TokenManager
+from stcloud.sandbox import Fault
+from stcloud.sandbox.store import Store
+from stcloud.token_manager import Event
+
+
+def test_rotation_without_overlap(manager: TokenManager, service: Service) -> None:
+    """The successor has the rights and the name; the predecessor is disabled, not deleted."""
+    before = copy(manager.ensure(NAME, readable=False))
+    service.publish(before)
+    handed: list[stcloud.TokenDto] = []
+
+    def publish(token: stcloud.TokenDto) -> None:
+        assert manager.find(NAME) == before, "the predecessor is untouched while this runs"
+        handed.append(token)
+        service.publish(token)
+
+    rotation = manager.rotate(NAME, publish)
+    assert handed == [rotation.token] == [manager.find(NAME)]
+    after = handed[0]
+    assert (after.name, after.readable, after.writeable, after.enabled) == (NAME, False, True, True)
+    assert after.token != before.token
+    assert service.kinds == [("named", True), ("off", False)]
+    steps = [(step.step, step.token_id) for step in rotation.done]
+    assert steps == [
+        ("create", 790),
+        ("mark", 790),
+        ("publish", 790),
+        ("retire", 789),
+        ("promote", 790),
+        ("disable", 789),
+    ]
+    (due,) = rotation.due
+    assert (due.step, due.token_id) == ("delete", 789)
+    assert DAY - HOUR < due.at - datetime.now(UTC) <= DAY + timedelta(seconds=1)
+
+
+def test_rotation_with_overlap(manager: TokenManager, service: Service, clock: Clock) -> None:
+    """Each date is kept: enabled, then disabled, then deleted, each in a call of its own."""
+    service.publish(manager.ensure(NAME))
+    rotation = manager.rotate(NAME, service.publish, overlap=HOUR)
+    assert [step.step for step in rotation.due] == ["disable"]
+    assert rotation.due[0].at >= datetime.now(UTC) + HOUR - timedelta(seconds=5)
+    assert service.kinds == [("named", True), ("old", True)]
+
+    (waiting,) = manager.finish_rotations()
+    assert (waiting.done, waiting.due, waiting.token) == ((), rotation.due, rotation.token)
+
+    clock.ahead = HOUR + timedelta(seconds=2)
+    (disabled,) = manager.finish_rotations()
+    assert [step.step for step in disabled.done] == ["disable"]
+    assert service.kinds == [("named", True), ("off", False)]
+    assert manager.finish_rotations()[0].due == disabled.due
+
+    clock.ahead += DAY + timedelta(seconds=2)
+    (deleted,) = manager.finish_rotations()
+    assert [step.step for step in deleted.done] == ["delete"]
+    assert service.kinds == [("named", True)]
+    assert manager.finish_rotations() == []
+
+
+def test_publish_that_raises_undoes_all(manager: TokenManager, service: Service) -> None:
+    """The predecessor is as it was."""
+    service.publish(manager.ensure(NAME))
+    before = service.tokens
+
+    def publish(_: stcloud.TokenDto) -> None:
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish)
+    assert service.tokens == before
+
+
+@pytest.mark.parametrize(("last", "due"), [("promote", [789, 790]), ("disable", [790])])
+def test_rotation_that_succeeds_tells_what_it_has_left(
+    last: str, due: list[int], connect: Connect, service: Service, clock: Clock
+) -> None:
+    """Of its own predecessor and of an older one, what is not disabled yet."""
+
+    def observe(event: Event) -> None:
+        if (event.operation, event.step) == ("rotate", last):
+            service.sandbox.fail_next("update_app_token", Fault.status(500), 9)
+
+    api = connect()
+    service.publish(TokenManager(api, service.sandbox.app_id).ensure(NAME))
+    TokenManager(api, service.sandbox.app_id).rotate(NAME, service.publish, overlap=HOUR)
+    clock.ahead = 2 * HOUR
+    manager = TokenManager(api, service.sandbox.app_id, observer=observe)
+    rotation = manager.rotate(NAME, service.publish)
+    assert [(step.step, step.token_id) for step in rotation.due] == [
+        ("disable", id_) for id_ in due
+    ]
+
+
+def test_entries_without_an_id_are_no_tokens(
+    api: stcloud.TokensApiControllerApi, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could be done with them."""
+    tokens = Store.tokens
+    odd = {"name": NAME, "enabled": True}
+    monkeypatch.setattr(Store, "tokens", lambda store, app_id: [*tokens(store, app_id), None, odd])
+    assert TokenManager(api, service.sandbox.app_id).find(NAME) is None
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_publish_that_is_stopped_is_as_if_killed(
+    end: type[BaseException], manager: TokenManager, service: Service
+) -> None:
+    """Whoever has got the new token by then can use it; the next rotation hands it out again."""
+    service.publish(manager.ensure(NAME))
+
+    def publish(token: stcloud.TokenDto) -> None:
+        service.reset_to(token)
+        raise end
+
+    with pytest.raises(end):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True), ("next", True)]
+    manager.rotate(NAME, service.publish)
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_publish_may_return_any_object(manager: TokenManager, service: Service) -> None:
+    """Also one that answers every question with an error."""
+
+    class Unbound:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    service.publish(manager.ensure(NAME))
+    manager.rotate(NAME, lambda token: service.publish(token) or Unbound())  # type: ignore[func-returns-value]
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_old_token_that_another_deletes_is_no_failure(
+    api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """What a rotation withdraws, finish_rotations may be about to disable."""
+    ended: list[bool] = []
+    finishing = Actor(api, service.sandbox.app_id)
+
+    def observe(event: Event) -> None:
+        if event.step == "withdraw":  # an old one, due now
+            finishing.begin("finish", lambda one: ended.append(bool(one.finish_rotations())))
+            finishing.go_on()  # it has read the list
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observe)
+    service.publish(manager.ensure(NAME))
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate(NAME, lambda _: 1 / 0)
+    while finishing.work:
+        finishing.go_on()
+    assert (finishing.failure, finishing.errors, ended) == (None, [], [False])
+
+
+def test_finish_rotations_reads_the_list_once_if_nothing_is_due(
+    connect: Connect, service: Service
+) -> None:
+    """However many names there are; after it has done something, anew."""
+    lists: list[str] = []
+    manager = TokenManager(
+        Meddled(connect(), before=lambda _, method: lists.append(method)),  # type: ignore[arg-type]
+        service.sandbox.app_id,
+    )
+    for number in range(3):
+        manager.ensure(f"{NAME} {number}")
+        manager.rotate(f"{NAME} {number}", service.publish, overlap=HOUR)
+    lists.clear()
+    assert len(manager.finish_rotations()) == 3
+    assert lists == ["get_app_tokens1"]
+
+
+@pytest.mark.parametrize("name", ["y" * 81, " shipper", "shipper ", "shipper [new]"])
+def test_names_that_are_not_managed_are_left_alone(
+    name: str, manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """With a mark, too, a token of such a name is a person's."""
+    for each in (name, f"{name} [old, next is 789, disable after 2026-01-01T00:00:00Z]"):
+        create(api, service.sandbox, each)
+    manager.ensure(NAME)
+    before = service.tokens
+    manager.finish_rotations()
+    assert service.tokens == before
+
+
+@pytest.mark.parametrize("right", ["readable", "writeable"])
+def test_rights_are_true_or_false(right: str, manager: TokenManager, service: Service) -> None:
+    """Anything else is refused before anything is sent."""
+    with pytest.raises(TypeError, match=f"{right} must be bool"):
+        manager.ensure(NAME, **{right: None})  # type: ignore[arg-type]
+    assert service.tokens == []
+
+
+def test_publish_that_raises_while_the_service_is_down(
+    connect: Connect, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What publish raised is raised; the next rotation uses the token that is left."""
+    manager = TokenManager(connect(), service.sandbox.app_id)
+    service.publish(manager.ensure(NAME))
+
+    def publish(_: stcloud.TokenDto) -> None:
+        service.sandbox.fail_next("update_app_token", Fault.status(500), 9)
+        raise OSError("no disk")
+
+    with caplog.at_level(logging.WARNING, "stcloud"), pytest.raises(OSError, match="no disk"):
+        manager.rotate(NAME, publish)
+    assert "token 790 could not be deleted" in caplog.text
+    service.sandbox.clear_faults()
+    assert service.kinds == [("named", True), ("next", True)]
+    (waiting,) = manager.finish_rotations()
+    assert [step.step for step in waiting.due] == ["publish"]
+    rotation = manager.rotate(NAME, service.publish)
+    assert rotation.token is not None
+    assert rotation.token.id == 790
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_nothing_to_rotate(manager: TokenManager) -> None:
+    """The error says what to do."""
+    with pytest.raises(stcloud.MissingTokenException, match="ensure"):
+        manager.rotate(NAME, print)
+
+
+def test_successor_that_was_removed_meanwhile(
+    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
+) -> None:
+    """The predecessor is not touched."""
+    service.publish(manager.ensure(NAME))
+
+    def publish(token: stcloud.TokenDto) -> None:
+        api.delete_app_token1(service.sandbox.app_id, token.id or 0)
+
+    with pytest.raises(stcloud.MissingTokenException, match="790"):
+        manager.rotate(NAME, publish)
+    assert service.kinds == [("named", True)]

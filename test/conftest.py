@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -128,3 +129,17 @@ def answer(httpserver: HTTPServer) -> Callable[..., None]:
         handler.respond_with_data(body, status, named, content_type="application/json")
 
     return answer
+
+
+@pytest.fixture
+def end_requests(sandbox: Sandbox) -> Callable[[int], None]:
+    """Wait until so many faults are left, and every request that met one has had its effect."""
+
+    def end_requests(faults: int = 0) -> None:
+        end = time.monotonic() + 25
+        while sandbox.pending_faults > faults and time.monotonic() < end:
+            time.sleep(0.01)
+        with sandbox.refusing():  # closes connections after what came over them is done
+            pass
+
+    return end_requests

@@ -112,7 +112,12 @@ def patience(fault: Fault) -> float:
 
 @pytest.mark.parametrize(("name", "operation"), CELLS)
 def test_failure_that_lasts(
-    sandbox: Sandbox, connect: Connect, watch: Watch, name: str, operation: str
+    sandbox: Sandbox,
+    connect: Connect,
+    watch: Watch,
+    end_requests: Callable[..., None],
+    name: str,
+    operation: str,
 ) -> None:
     """Attempts are as many as the table says; exception and database say what became of them."""
     row = ROWS[name]
@@ -121,6 +126,8 @@ def test_failure_that_lasts(
     error = failure(connect(read_timeout=patience(row.fault)), operation)
     assert type(error) is row.kind
     assert (error.status, error.outcome_unknown) == (row.fault.code or 0, row.unknown)
+    if row.fault.seconds:  # on a busy machine the client may give up before the sandbox begins
+        end_requests()
     assert (error.attempts, sandbox.pending_faults) == (attempts, 0)
     assert watch.done(operation) == (row.fault.committed and OPERATIONS[operation].method != "GET")
 
@@ -129,12 +136,19 @@ def test_failure_that_lasts(
     ("name", "operation"), [cell for cell in CELLS if cell[1] in ROWS[cell[0]].again]
 )
 def test_failure_that_passes(
-    sandbox: Sandbox, connect: Connect, watch: Watch, name: str, operation: str
+    sandbox: Sandbox,
+    connect: Connect,
+    watch: Watch,
+    end_requests: Callable[..., None],
+    name: str,
+    operation: str,
 ) -> None:
     """Where the table has another attempt, two failures are survived, and nothing is done twice."""
     sandbox.fail_next(operation, ROWS[name].fault, times=2)
     api = connect(read_timeout=patience(ROWS[name].fault))
     assert call(api, operation).success is True
+    if ROWS[name].fault.seconds:
+        end_requests()
     assert sandbox.pending_faults == 0
     assert watch.done(operation) == (OPERATIONS[operation].method != "GET")
 

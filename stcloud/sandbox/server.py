@@ -148,6 +148,13 @@ class Server(socketserver.TCPServer):
         last_resort.cancel()
         last_resort.join()
 
+    def drop_connections(self) -> None:
+        """Close every connection, after what was read from it is carried out."""
+        threads = list(self._open)
+        self._hang_up(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+
     @contextlib.contextmanager
     def refusing(self) -> Generator[None, None, None]:
         """Refuse connections for a while, after closing those that are open."""
@@ -156,9 +163,7 @@ class Server(socketserver.TCPServer):
         self._stop_listening()
         self.socket: socket.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()  # without listening, so that nobody else takes the port
-        self._hang_up(socket.SHUT_RDWR)
-        for thread in self._open:
-            thread.join()
+        self.drop_connections()
         try:
             yield
         finally:
@@ -189,8 +194,9 @@ class Server(socketserver.TCPServer):
         thread = threading.Thread(
             target=self._converse, args=[request, client_address], daemon=True
         )
-        self._open = {known: its for known, its in self._open.items() if known.is_alive()}
-        self._open[thread] = request
+        with self._lock:  # as others may go through them at this moment
+            self._open = {known: its for known, its in self._open.items() if known.is_alive()}
+            self._open[thread] = request
         thread.start()
 
     def _converse(self, request: socket.socket, client_address: Any) -> None:

@@ -95,8 +95,12 @@ class Sandbox:
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
-        """Be as after the start: one app, no tokens, no faults; the next token has the id 789."""
+        """Be as after the start: one app, no tokens, no faults; the next token has the id 789.
+
+        Requests in flight are ended first, so that none of them changes what comes afterwards.
+        """
         self.clear_faults()
+        self._running[1].drop_connections()
         self._running[0].reset()
         self._running[0].add_app(self.app_id)
 

@@ -28,11 +28,12 @@ def send(
     method: str = "GET",
     name: str | None = None,
     context: ssl.SSLContext | None = None,
+    path: str = PATH,
 ) -> HTTPConnection:
     netloc = urlsplit(sandbox.url).netloc
     connection = HTTPSConnection(netloc, context=context) if context else HTTPConnection(netloc)
     headers = {"Authorization": f"apiKey {sandbox.api_key}", "Content-Type": "application/json"}
-    connection.request(method, PATH, json.dumps({"name": name}), headers)
+    connection.request(method, path, json.dumps({"name": name}), headers)
     return connection
 
 
@@ -129,6 +130,28 @@ def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
         sandbox.close()
         with client.getresponse() as answer:
             assert (answer.status, answer.getheader("Connection")) == (200, "close")
+
+
+def test_reset_leaves_no_request_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that its client has given up changes no token of the time after."""
+    begun = threading.Event()
+    update = Store.update
+
+    def slowly(*arguments: Any) -> Token:
+        begun.set()
+        time.sleep(0.2)
+        return update(*arguments)
+
+    monkeypatch.setattr(Store, "update", slowly)
+    with Sandbox() as sandbox:
+        call(sandbox, "POST", name="first")
+        client = send(sandbox, "PUT", "late", path=f"{PATH}/789")
+        begun.wait()
+        client.close()
+        sandbox.reset()
+        call(sandbox, "POST", name="second")
+        time.sleep(0.3)
+        assert [token["name"] for token in sandbox.tokens()] == ["second"]
 
 
 def test_close_does_not_wait_for_who_does_not_read() -> None:

@@ -123,9 +123,10 @@ class Meddled:
         def call(*arguments: Any) -> Any:
             number, self.requests = self.requests, self.requests + 1
             self._before(number, method.removesuffix("_with_http_info"))
-            result = getattr(self._api, method)(*arguments)
-            self._after(number, method.removesuffix("_with_http_info"))
-            return result
+            try:
+                return getattr(self._api, method)(*arguments)
+            finally:
+                self._after(number, method.removesuffix("_with_http_info"))
 
         return call
 

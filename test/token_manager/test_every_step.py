@@ -146,7 +146,12 @@ def test_fault_at_each_step(
             is_hanging = FAULTS[fault].seconds and sandbox.pending_faults
             settings.read_timeout = 0.15 if is_hanging else 30  # in case the machine is slow
 
-        meddled: Any = Meddled(api, before=fail)
+        def end(at: int, _: str, number: int = number) -> None:
+            if at == number and FAULTS[fault].seconds:
+                with sandbox.refusing():  # what the client gave up has its effect before this ends
+                    pass
+
+        meddled: Any = Meddled(api, before=fail, after=end)
         try:
             operation.act(TokenManager(meddled, sandbox.app_id), service)
             has_failed = False

@@ -107,7 +107,7 @@ def failure(api: stcloud.TokensApiControllerApi, operation: str, **options: Any)
 
 
 def patience(fault: Fault) -> float:
-    return 0.25 if fault.seconds else 30
+    return 0.1 if fault.seconds else 30
 
 
 @pytest.mark.parametrize(("name", "operation"), CELLS)

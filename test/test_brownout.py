@@ -1,5 +1,6 @@
 """The simulation of a brown-out, made small, and what the documentation says of it."""
 
+import functools
 import importlib.util
 import math
 from pathlib import Path
@@ -29,11 +30,14 @@ def simulate(brownout: Any, service: str, policy: retry.RetryPolicy | None) -> A
     return brownout.simulate(brownout.Scenario(service, "", policy, 300))
 
 
+simulated = functools.cache(simulate)  # for all tests that only look at the result
+
+
 @pytest.mark.parametrize("service", ["rejects", "queues", "queues all"])
 def test_budget_bounds_the_load(brownout: Any, service: str) -> None:
     """With the default policy, 100 calls send at most 110 requests; without a budget far more."""
-    held = simulate(brownout, service, retry.RetryPolicy())
-    endless = simulate(brownout, service, retry.RetryPolicy(budget=math.inf))
+    held = simulated(brownout, service, retry.RetryPolicy())
+    endless = simulated(brownout, service, retry.RetryPolicy(budget=math.inf))
     assert 1 < held.amplification <= 1.1
     assert endless.amplification > 1.35
     assert held.peak < endless.peak
@@ -42,24 +46,24 @@ def test_budget_bounds_the_load(brownout: Any, service: str) -> None:
 @pytest.mark.parametrize("service", ["rejects", "queues"])
 def test_recovery_is_as_fast_as_without_retry(brownout: Any, service: str) -> None:
     """Retries do not keep the service down."""
-    held = simulate(brownout, service, retry.RetryPolicy())
-    without = simulate(brownout, service, retry.RetryPolicy(attempts=1))
+    held = simulated(brownout, service, retry.RetryPolicy())
+    without = simulated(brownout, service, retry.RetryPolicy(attempts=1))
     assert held.recovery <= without.recovery + 1
 
 
 def test_long_queue_recovers_with_a_budget_only(brownout: Any) -> None:
     """The one that works for callers that have gone stays down without a budget."""
-    held = simulate(brownout, "queues all", retry.RetryPolicy())
-    without = simulate(brownout, "queues all", retry.RetryPolicy(attempts=1))
+    held = simulated(brownout, "queues all", retry.RetryPolicy())
+    without = simulated(brownout, "queues all", retry.RetryPolicy(attempts=1))
     assert held.recovery <= without.recovery + 10  # what the page admits, and some chance
     for policy in (retry.RetryPolicy(budget=math.inf), None):
-        assert simulate(brownout, "queues all", policy).recovery is None
+        assert simulated(brownout, "queues all", policy).recovery is None
 
 
 @pytest.mark.parametrize("service", ["rejects", "queues", "queues all"])
 def test_one_attempt_adds_no_load(brownout: Any, service: str) -> None:
     """A policy of one attempt sends one request per call, exactly."""
-    assert simulate(brownout, service, retry.RetryPolicy(attempts=1)).amplification == 1
+    assert simulated(brownout, service, retry.RetryPolicy(attempts=1)).amplification == 1
 
 
 def test_urllib3_tries_four_times(brownout: Any) -> None:

@@ -37,7 +37,7 @@ class Callers(RuleBasedStateMachine):
         self.sandbox.reset()
         policy = stcloud.RetryPolicy(backoff=0.001, budget=1e9)
         configuration = stcloud.Configuration(
-            host=self.sandbox.url, api_key=self.sandbox.api_key, retries=policy, read_timeout=0.2
+            host=self.sandbox.url, api_key=self.sandbox.api_key, retries=policy, read_timeout=0.1
         )
         self.client = stcloud.ApiClient(configuration)
         self.api = stcloud.TokensApiControllerApi(self.client)
@@ -59,6 +59,9 @@ class Callers(RuleBasedStateMachine):
             self.sandbox.fail_next(operation, fault)
         before = self.tokens
         result, error = self.outcome(operation, arguments)
+        if any(fault.seconds for fault in faults):
+            with self.sandbox.refusing():  # what the client gave up has its effect before this ends
+                pass
         after = {token["id"]: token for token in self.sandbox.tokens()}
         self.tokens = after
         if error is None:

@@ -73,7 +73,7 @@ def test_answer_is_as_described(
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@settings(max_examples=30, derandomize=True, database=None, deadline=None)
 def test_no_request_gets_an_undescribed_answer(
     case: schemathesis.Case[Any], running_sandbox: Sandbox
 ) -> None:

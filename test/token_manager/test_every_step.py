@@ -123,8 +123,15 @@ def assert_ended(service: Service, operation: Operation, case: object, *leaves: 
     assert not service.published or current[0]["token"] in service.published, case
 
 
-@pytest.mark.parametrize("times", [1, 9], ids=["once", "in all attempts"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    # A time-out takes long, and is to the manager what a lost response is: once is enough.
+    [
+        (name, times)
+        for name, fault in FAULTS.items()
+        for times in ([1] if fault.seconds else [1, 9])
+    ],
+)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fault_at_each_step(
     connect: Connect, service: Service, clock: Clock, name: str, fault: str, times: int
@@ -144,7 +151,7 @@ def test_fault_at_each_step(
             if at == number:
                 sandbox.fail_next(method, FAULTS[fault], times)
             is_hanging = FAULTS[fault].seconds and sandbox.pending_faults
-            settings.read_timeout = 0.15 if is_hanging else 30  # in case the machine is slow
+            settings.read_timeout = 0.05 if is_hanging else 30  # in case the machine is slow
 
         def end(at: int, _: str, number: int = number) -> None:
             if at == number and FAULTS[fault].seconds:

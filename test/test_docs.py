@@ -1,6 +1,7 @@
 """The documentation: its links lead somewhere, its examples run, it agrees with the code."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -110,8 +111,22 @@ def test_test_file_passes(example: Example, tmp_path: Path) -> None:
     """The documentation's example of a user's test passes."""
     file = tmp_path / "test_pasted.py"
     file.write_text(example.code, encoding="utf-8")
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", str(file)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "pytest_stcloud",
+        str(file),
+    ]
+    # The plugins of this project's tests take seconds to load.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert "1 passed" in result.stdout, result.stdout + result.stderr
 
 

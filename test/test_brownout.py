@@ -26,8 +26,8 @@ def brownout() -> Any:
 
 
 def simulate(brownout: Any, service: str, policy: retry.RetryPolicy | None) -> Any:
-    """Simulate 300 clients that call once a second."""
-    return brownout.simulate(brownout.Scenario(service, "", policy, 300))
+    """Simulate 150 clients that call once a second."""
+    return brownout.simulate(brownout.Scenario(service, "", policy, 150))
 
 
 simulated = functools.cache(simulate)  # for all tests that only look at the result

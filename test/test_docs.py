@@ -111,19 +111,10 @@ def test_test_file_passes(example: Example, tmp_path: Path) -> None:
     """The documentation's example of a user's test passes."""
     file = tmp_path / "test_pasted.py"
     file.write_text(example.code, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "pytest_stcloud",
-        str(file),
-    ]
-    # The plugins of this project's tests take seconds to load.
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", str(file)]
+    # Other plugins of this project's tests take seconds to load.
+    plugins = "pytest_stcloud,pytest_httpserver.pytest_plugin"
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": plugins}
     result = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

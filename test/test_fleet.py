@@ -31,7 +31,7 @@ def counts(output: str) -> list[int]:
 
 def test_nothing_is_refused_during_a_rotation() -> None:
     """Though the service fails; no secret is shown."""
-    result = run("--overlap", "4")
+    result = run("--overlap", "2")
     assert (result.returncode, result.stderr) == (0, "")
     faults, shipped, refused = counts(result.stdout)
     assert faults > 0
@@ -69,7 +69,7 @@ def test_receiver_takes_enabled_writeable_tokens_only() -> None:
 def test_on_a_terminal_it_draws_a_picture() -> None:
     """The tokens and how many agents use each; no secret."""
     terminal, its_output = os.openpty()
-    with subprocess.Popen([*COMMAND, "--overlap", "4"], stdout=its_output) as program:
+    with subprocess.Popen([*COMMAND, "--overlap", "1"], stdout=its_output) as program:
         os.close(its_output)
         try:
             output = "".join(iter(lambda: read(terminal), ""))

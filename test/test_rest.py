@@ -192,11 +192,10 @@ def test_answer_that_is_not_whole(answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("settings", "options"),
     [
-        ({"read_timeout": 0.2}, {}),
-        ({}, {"_request_timeout": 0.2}),
-        ({}, {"_request_timeout": 1}),
-        ({}, {"_request_timeout": (20, 0.2)}),
-        ({"read_timeout": 0.2}, {"async_req": True}),
+        ({"read_timeout": 0.1}, {}),
+        ({}, {"_request_timeout": 0.1}),
+        ({}, {"_request_timeout": (20, 0.1)}),
+        ({"read_timeout": 0.1}, {"async_req": True}),
     ],
     ids=str,
 )

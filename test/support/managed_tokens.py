@@ -138,9 +138,7 @@ def raise_it(_: stcloud.TokenDto) -> None:
 FAULTS = {
     "lost before the write": Fault.reset(),
     "lost after the write": Fault.lost_answer(),
-    "cut off": Fault.cut_body(),
     "429": Fault.status(429),
-    "503": Fault.status(503),
     "500 after the write": Fault.status(500, committed=True),
     "time-out before the write": Fault.hang(9),
     "time-out after the write": Fault.hang(9, committed=True),

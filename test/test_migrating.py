@@ -83,4 +83,4 @@ def test_differences(
 def test_record_is_true(differences: Any) -> None:
     """The other client still does what the record says."""
     hint = "to make it anew: python test/migrating/differences.py --record PATH/python"
-    assert differences.run_other(OTHER) == differences.load_record(), hint
+    assert differences.run(OTHER) == differences.load_record(), hint

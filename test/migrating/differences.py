@@ -28,21 +28,18 @@ Facts: TypeAlias = Mapping[str, str]
 Rows: TypeAlias = dict[tuple[str, str, str], list[str]]
 
 
-def run(python: str, **environment: str) -> dict[str, Any]:
-    """Return the facts about the client that an interpreter has."""
+def run(python: str) -> dict[str, Any]:
+    """Return the facts about the client that an interpreter has; the path has no other one."""
     ignored = ("SEMATEXT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
     kept = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(ignored)
     }
     command = [python, str(CALLS)]
-    done = subprocess.run(command, env=kept | environment, capture_output=True, check=True)
+    done = subprocess.run(
+        command, env=kept | {"PYTHONPATH": str(HERE)}, capture_output=True, check=True
+    )
     facts: dict[str, Any] = json.loads(done.stdout)
     return facts
-
-
-def run_other(python: str) -> dict[str, Any]:
-    """Return the facts about the other client, which must not find this one on its path."""
-    return run(python, PYTHONPATH="")
 
 
 def load_record() -> dict[str, Any]:
@@ -176,7 +173,7 @@ def main() -> None:
     parser.add_argument("--record", metavar="PYTHON", help="a Python that has the other client")
     asked = parser.parse_args()
     if asked.record:
-        record = json.dumps(run_other(asked.record), indent=1, ensure_ascii=False)
+        record = json.dumps(run(asked.record), indent=1, ensure_ascii=False)
         RECORD.write_text(record + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(put_into(page, tables(load_record(), run(sys.executable))), encoding="utf-8")

@@ -2,10 +2,11 @@
 
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer
+from scripted_server import Reply, ScriptedServer
 
 import stcloud
 
@@ -30,17 +31,23 @@ Serve = Callable[..., ScriptedServer]
 Connect = Callable[..., stcloud.TokensApiControllerApi]
 
 
+def certificate() -> tuple[ssl.SSLContext, AbstractContextManager[str]]:
+    """Return a server's context, and a file of the authority that a client trusts."""
+    trustme = pytest.importorskip("trustme", reason="trustme makes the certificates")
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, authority.cert_pem.tempfile()
+
+
 @pytest.fixture(params=["plain", "tls"])
 def tls(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """What a server and a client need to speak plainly, and over TLS."""
     if request.param == "plain":
         yield {}, {}
         return
-    trustme = pytest.importorskip("trustme", reason="trustme makes the certificates")
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with authority.cert_pem.tempfile() as file:
+    context, ca_file = certificate()
+    with ca_file as file:
         yield {"context": context}, {"ssl_ca_cert": file}
 
 
@@ -76,15 +83,23 @@ def test_connection_is_used_again_after_an_exact_response(
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("surplus", [b"", FORGED], ids=["nothing", "more"])
 def test_bytes_after_the_response_to_connect_end_the_connection(
-    serve: Serve, connect: Connect
+    surplus: bytes, serve: Serve, connect: Connect
 ) -> None:
     """A proxy's tunnel carries TLS alone: bytes before it fail the call, and nothing is sent."""
-    proxy = serve(b"HTTP/1.1 200 Connection established\r\n\r\n" + FORGED)
-    api = connect("https://service.invalid", proxy=proxy.url)
-    with pytest.raises(stcloud.ConnectionException) as caught:
-        api.get_app_tokens1(5)
+    context, ca_file = certificate()
+    with ca_file as file:
+        tunnel = Reply(b"HTTP/1.1 200 Connection established\r\n\r\n" + surplus, "tls")
+        proxy = serve(tunnel, RESPONSES["length"], tunnel=context)
+        api = connect("https://127.0.0.1", proxy=proxy.url, ssl_ca_cert=file)
+        if not surplus:
+            assert succeeded(api) is True
+            return
+        with pytest.raises(stcloud.ConnectionException) as caught:
+            api.get_app_tokens1(5)
     assert caught.value.outcome_unknown is False
+    assert [request.method for request in proxy.received] == ["CONNECT"]
 
 
 def fields(count: int) -> bytes:

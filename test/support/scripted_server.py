@@ -16,7 +16,9 @@ class Reply:
 
     data: bytes
     then: str = "keep"
-    """``keep`` the connection, ``close`` it, or ``hang``: keep it, and respond no more."""
+    """``keep`` the connection, ``close`` it, ``hang``: keep it, and respond no more; or ``tls``:
+    begin TLS on it, as the end of a proxy's tunnel does.
+    """
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,16 @@ class ScriptedServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *replies: Reply | bytes, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *replies: Reply | bytes,
+        context: ssl.SSLContext | None = None,
+        tunnel: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies = list(replies)
         self.context = context
+        self.tunnel = tunnel
         self.received: list[Received] = []
         self.has_ended = threading.Event()
         self.lock = threading.Lock()
@@ -100,7 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.data)
         if reply.then == "hang":
             self.server.has_ended.wait(60)
-        self.close_connection = reply.then != "keep"
+        self.close_connection = reply.then not in ("keep", "tls")
+        if reply.then == "tls" and self.server.tunnel is not None:
+            self.request = self.server.tunnel.wrap_socket(self.request, server_side=True)
+            super().setup()
 
     do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = _reply  # noqa: N815  # http.server's names
 

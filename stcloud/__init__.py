@@ -12,6 +12,7 @@
 PYTEST_DONT_REWRITE: a plugin comes with this package, and pytest would rewrite its asserts.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stcloud.api import TokensApiControllerApi
@@ -46,6 +47,7 @@ from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
+    from stcloud._background import AsyncResult
     from stcloud.token_manager import TokenManager
     from stcloud.token_names import (
         AmbiguousTokenException,
@@ -57,19 +59,21 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name in __all__:  # those above; few that import the client need them
-            from stcloud import token_manager, token_names
-
-            return getattr(token_manager if name == "TokenManager" else token_names, name)
+            module = _LATE_MODULES.get(name, "stcloud.token_names")
+            return getattr(import_module(module), name)
         raise AttributeError(f"module 'stcloud' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
 
 
+_LATE_MODULES = {"AsyncResult": "stcloud._background", "TokenManager": "stcloud.token_manager"}
+
 __all__ = [
     "AmbiguousTokenException",
     "ApiClient",
     "ApiException",
+    "AsyncResult",
     "BadRequestException",
     "Configuration",
     "ConflictException",

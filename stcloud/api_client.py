@@ -6,13 +6,12 @@ import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
-from stcloud import checks, logs, wire
+from stcloud import _validators, logs, wire
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
 from stcloud.exceptions import (
     ApiException,
@@ -24,14 +23,16 @@ from stcloud.exceptions import (
 )
 from stcloud.models.model import Model, is_model
 from stcloud.models.values import is_object
-from stcloud.operation import HttpInfo, Operation, Options, Request
+from stcloud.operation import CallOptions, HttpInfo, Operation, Request
 from stcloud.rest import Limits, RawResponse, RestClient
 from stcloud.retry import Budget, Course, Outcome
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
-    from multiprocessing.pool import ThreadPool
+    from concurrent.futures import ThreadPoolExecutor
 
+
+M = TypeVar("M", bound=Model)
 
 _JSON = "application/json"
 _OPTIONS = dict.fromkeys(
@@ -65,8 +66,8 @@ class ApiClient:
         if header_name is not None:
             self.set_default_header(header_name, header_value)
         self.cookie = cookie
-        self._pool: ThreadPool | None = None
-        self._pool_lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._executor_lock = threading.Lock()
         self._process = os.getpid()
         logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
 
@@ -77,7 +78,7 @@ class ApiClient:
 
     @configuration.setter
     def configuration(self, settings: Configuration) -> None:
-        self._configuration = checks.instance("configuration", settings, Configuration)
+        self._configuration = _validators.instance("configuration", settings, Configuration)
         self.rest_client: RestClient = RestClient(settings)
         self._budget = Budget(settings.retries.budget)
 
@@ -115,7 +116,7 @@ class ApiClient:
             ValueError: name or value cannot stand in a header.
             TypeError: one of them is not text.
         """
-        checks.header_name("header_name", header_name)
+        _validators.header_name("header_name", header_name)
         for name in list(self.default_headers):
             if name.lower() == header_name.lower():
                 del self.default_headers[name]
@@ -159,59 +160,105 @@ class ApiClient:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
         if response_type is not None and not is_model(response_type):
-            raise checks.wrong_type("response_type", "a model class or None", response_type)
+            raise _validators.wrong_type("response_type", "a model class or None", response_type)
         if not method.isalpha():
             raise ValueError(f"method must be an HTTP method, not {method[:40]!r}")
         safe = self.configuration.safe_chars_for_path_param
         path = wire.path(resource_path, path_params or {}, query_params or (), safe)
-        headers = self._headers(header_params or {})
+        headers = self._build_headers(header_params or {})
         if auth_settings is None or auth_settings:
             self._authorize(headers)
-        checked = self._options("call_api", options, data_only=False)
-        content = self._content(headers, None if body is None else wire.plain(body))
+        checked = self._parse_options("call_api", options, data_only=False)
+        content = self._encode_body(headers, None if body is None else wire.plain(body))
         verb = method.upper()
         name = f"{verb} {resource_path}"
-        return self.send(Request(name, {}, verb, path, headers, content, response_type, checked))
+        return self._execute(
+            Request(name, {}, verb, path, headers, content, response_type, checked)
+        )
 
-    def prepare(
-        self,
-        operation: Operation,
-        function: str,
-        arguments: Mapping[str, object],
-        options: Mapping[str, Any],
-        *,
-        data_only: bool,
-    ) -> Request:
-        """Return the request of an operation; all arguments and options are checked.
+    def call_operation(
+        self, operation: Operation[M], options: Mapping[str, Any], **arguments: object
+    ) -> M:
+        """Call an endpoint; return its data, or what the options ask for instead.
+
+        Args:
+            operation: the endpoint.
+            options: those of every call.
+            arguments: the body and the ids.
 
         Raises:
-            ValueError: an argument is not allowed, or there is no API key.
+            ValueError: an argument is None or not allowed, or there is no API key.
             TypeError: an argument or a field of the body has the wrong type; an unknown option.
+            ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
-        given = dict(arguments)
-        data = operation.body and wire.body(operation.body, given.pop("body"))
-        ids = {name: checks.identifier(name, value) for name, value in given.items()}
-        checked = self._options(function, options, data_only=data_only)
-        headers = self._headers({})
-        self._authorize(headers)
-        content = self._content(headers, data)
-        path = operation.template.format_map(ids)
-        name, method, answer = operation.name, operation.method, operation.answer
-        return Request(name, ids, method, path, headers, content, answer, checked)
+        checked = self._parse_options(operation.name, options, data_only=True)
+        request = self._build_request(operation, operation.name, arguments, checked)
+        data: M = self._execute(request)
+        return data
 
-    def send(self, request: Request) -> Any:
-        """Make a call, here or on another thread, and return what its options ask for.
+    def call_operation_with_http_info(
+        self, operation: Operation[M], options: Mapping[str, Any], **arguments: object
+    ) -> HttpInfo[M]:
+        """Call an endpoint; return ``(data, status, headers)``, or what the options ask for.
+
+        Arguments and errors are those of :meth:`call_operation`.
+        """
+        method_name = f"{operation.name}_with_http_info"
+        checked = self._parse_options(method_name, options, data_only=False)
+        info: HttpInfo[M] = self._execute(
+            self._build_request(operation, method_name, arguments, checked)
+        )
+        return info
+
+    def _build_request(
+        self,
+        operation: Operation[Any],
+        method_name: str,
+        arguments: dict[str, object],
+        options: CallOptions,
+    ) -> Request:
+        for name, value in arguments.items():
+            if value is None:
+                raise ValueError(f"{method_name}() needs {name!r}")
+        ids = {
+            name: _validators.identifier(name, value)
+            for name, value in arguments.items()
+            if name != "body"
+        }
+        model = operation.body_model
+        data = None if model is None else wire.body(model, arguments["body"])
+        headers = self._build_headers({})
+        self._authorize(headers)
+        return Request(
+            operation.name,
+            ids,
+            operation.method,
+            operation.path_template.format_map(ids),
+            headers,
+            self._encode_body(headers, data),
+            operation.response_model,
+            options,
+        )
+
+    def _execute(self, request: Request) -> Any:
+        """Make a call, here or on another thread."""
+        self._reset_after_fork()
+        if not request.options.async_req:
+            return self._call(request)
+        from contextvars import copy_context  # so that a trace goes on there
+
+        from stcloud._background import submit  # rarely needed, slow to import
+
+        context = copy_context()
+        return submit(self._get_executor(), lambda: context.run(self._call, request))
+
+    def _call(self, request: Request) -> Any:
+        """Make a call, with its retries, and return what its options ask for.
 
         Raises:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
-        self._leave_parent()
         options = request.options
-        if options.in_background:
-            options.in_background = False  # for the thread that takes the call
-            from contextvars import copy_context  # so that a trace goes on there
-
-            return self.pool.apply_async(copy_context().run, (self.send, request))
         limits = Limits(options.connect, options.read, time.monotonic() + options.deadline)
         course = Course(self.configuration.retries, self._budget, request.method)
         with logs.Call(request.operation, request.ids) as call:
@@ -227,7 +274,7 @@ class ApiClient:
                         limits,
                         raw=options.raw,
                     )
-                    data = self._data(request, response, report)
+                    data = self._process_response(request, response, report)
                 except ApiException as error:
                     _forget_key(error, request)
                     report.ended(error.status or error)
@@ -238,11 +285,11 @@ class ApiClient:
                     call.status, headers = error.status, error.headers
                     if not course.was_deleted_before(error.status) or options.raw:
                         raise
-                    call.note = "deleted by an earlier attempt, whose answer was lost"
-                    data = request.answer and request.answer.from_json(
+                    call.note = "deleted by an earlier attempt, whose response was lost"
+                    data = request.response_model and request.response_model.from_json(
                         {"message": call.note, "success": True}
                     )
-                except BaseException:  # Ctrl-C, say: it may have left any connection in any state
+                except BaseException:  # Ctrl-C, for example: any connection may be in any state
                     self.rest_client.renew()
                     raise
                 else:
@@ -255,7 +302,9 @@ class ApiClient:
                 info.attempts = call.attempts
                 return info
 
-    def _data(self, request: Request, response: RawResponse, report: logs.Attempt) -> Any:
+    def _process_response(
+        self, request: Request, response: RawResponse, report: logs.Attempt
+    ) -> Any:
         """Return what an answer holds; raise what its status or its body tells instead."""
         succeeded = 200 <= response.status < 300
         if succeeded and request.options.raw:
@@ -268,42 +317,46 @@ class ApiClient:
             content = b""  # the status tells enough
         report.size = len(content)
         if succeeded:
-            return _answer(content, request, response)
+            return _deserialize(content, request, response)
         text = content.decode(errors="replace")
         raise exception_for(response.status, response.reason, text, response.headers)
 
-    @property
-    def pool(self) -> ThreadPool:
-        """The threads of ``async_req``, started when they are first needed."""
-        self._leave_parent()
-        with self._pool_lock:
-            if self._pool is None:
-                from multiprocessing.pool import ThreadPool  # rarely needed, slow to import
+    def _get_executor(self) -> ThreadPoolExecutor:
+        """Return the threads of ``async_req``; each starts when it is first needed."""
+        with self._executor_lock:
+            if self._executor is None:
+                from concurrent.futures import ThreadPoolExecutor  # rarely needed, slow to import
 
-                self._pool = ThreadPool(self.configuration.connection_pool_maxsize)
-                self._end_pool = weakref.finalize(self, _end, self._pool)
-            if not self._end_pool.alive:
-                raise RuntimeError("Python is ending: make the call without async_req")
-            return self._pool
+                self._executor = ThreadPoolExecutor(
+                    self.configuration.connection_pool_maxsize, "stcloud"
+                )
+            return self._executor
 
     def close(self) -> None:
         """Wait for the calls made with ``async_req``, and close the connections.
 
         A later call opens new ones.
         """
-        self._leave_parent()
-        with self._pool_lock:
-            if self._pool is not None:
-                self._end_pool()
-                self._pool = None
+        self._reset_after_fork()
+        with self._executor_lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            with suppress(RuntimeError):  # one of its own threads closes the client
+                executor.shutdown()
         self.rest_client.close()
 
-    def _leave_parent(self) -> None:
-        """After a fork, give up what has its threads, or a lock taken by them, in the parent."""
+    def _reset_after_fork(self) -> None:
+        """Replace the threads, and locks that they may hold, which a fork has left behind."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            self._pool, self._pool_lock = None, threading.Lock()
+            self._executor, self._executor_lock = None, threading.Lock()
             self._budget = Budget(self.configuration.retries.budget)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an ApiClient has connections and threads, and cannot be copied or pickled: "
+            "make another one of its configuration"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -320,19 +373,21 @@ class ApiClient:
         """
         return wire.plain(obj)
 
-    def _options(self, function: str, given: Mapping[str, Any], *, data_only: bool) -> Options:
+    def _parse_options(
+        self, function: str, given: Mapping[str, Any], *, data_only: bool
+    ) -> CallOptions:
         for name in given.keys() - _OPTIONS.keys():
             raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
         settings, timeout = self.configuration, given.get("_request_timeout")
         connect, read, deadline = settings.connect_timeout, settings.read_timeout, settings.deadline
         if timeout is not None:
-            limit = checks.time_limits("_request_timeout", timeout)
+            limit = _validators.time_limits("_request_timeout", timeout)
             if isinstance(limit, tuple):
                 connect, read = limit[0] or connect, limit[1] or read
             else:
                 read = deadline = limit
-        return Options(
-            in_background=bool(given.get("async_req")),
+        return CallOptions(
+            async_req=bool(given.get("async_req")),
             data_only=data_only or bool(given.get("_return_http_data_only")),
             raw=not given.get("_preload_content", True),
             connect=connect,
@@ -340,7 +395,7 @@ class ApiClient:
             deadline=deadline,
         )
 
-    def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
+    def _build_headers(self, own: Mapping[str, str]) -> dict[str, str]:
         headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
         if own:
             checked = HeaderTexts("header_params", own)
@@ -358,24 +413,28 @@ class ApiClient:
                 "configuration.api_key['Authorization'] or the variable SEMATEXT_API_KEY"
             )
 
-    def _content(self, headers: dict[str, str], data: object) -> bytes | None:
+    def _encode_body(self, headers: dict[str, str], data: object) -> bytes | None:
         if data is None:
             return None
         headers.setdefault("Content-Type", _JSON)
         return wire.to_json(data)
 
 
-def _answer(content: bytes, request: Request, response: RawResponse) -> Any:
+def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any:
     """Return what a 2xx answer says, as the class that the request names."""
     try:
-        if not content.strip() and request.answer is None:
+        if not content.strip() and request.response_model is None:
             return None
         if not content.strip() and response.status in (201, 204):
-            return request.answer and request.answer.from_json({"success": True})
+            return request.response_model and request.response_model.from_json({"success": True})
         document = wire.from_json(content)
         unsuccessful = is_object(document) and document.get("success") is False
         if not unsuccessful:
-            return document if request.answer is None else request.answer.from_json(document)
+            return (
+                document
+                if request.response_model is None
+                else request.response_model.from_json(document)
+            )
     except (ValueError, RecursionError) as error:
         raise UnexpectedResponseException(
             response.status,
@@ -409,10 +468,3 @@ def _forget_key(error: ApiException, request: Request) -> None:
     for secret in (value, key, quote(key)):
         if len(secret) > 3:  # less is no secret, and may stand anywhere
             error.forget(secret)
-
-
-def _end(pool: ThreadPool) -> None:
-    """Let the threads finish what they were given, then end them."""
-    pool.close()
-    with suppress(RuntimeError):  # one of these threads dropped the client's last reference
-        pool.join()

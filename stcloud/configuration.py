@@ -21,7 +21,7 @@ from typing import (
     overload,
 )
 
-from stcloud import checks
+from stcloud import _validators
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
@@ -52,8 +52,8 @@ class HeaderTexts(UserDict[str, str]):
         super().__init__(texts)
 
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
-        name = checks.header_name(f"a name in {self.owner}", name)
-        self.data[name] = checks.header_text(f"{self.owner}[{name!r}]", value) if value else ""
+        name = _validators.header_name(f"a name in {self.owner}", name)
+        self.data[name] = _validators.header_text(f"{self.owner}[{name!r}]", value) if value else ""
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override]
         self.update(other)  # UserDict's own would go around the checks
@@ -109,8 +109,8 @@ class Region(Setting["str | None", Any]):
 
 
 def _host(name: str, value: object) -> str:
-    host = checks.url(name, value)
-    if checks.is_plain_http(host):
+    host = _validators.url(name, value)
+    if _validators.is_plain_http(host):
         warnings.warn(
             f"{name} is plain http: the API key crosses the network unencrypted",
             InsecureTransportWarning,
@@ -128,23 +128,23 @@ def _levels_to_caller() -> int:
 
 
 def _region(name: str, value: object) -> str:
-    return checks.one_of(name, value, REGIONS)
+    return _validators.one_of(name, value, REGIONS)
 
 
 def _header_texts(name: str, value: object) -> HeaderTexts:
     if isinstance(value, (str, bytes)):
-        value = {AUTHORIZATION: value and checks.header_text(name, value)}
+        value = {AUTHORIZATION: value and _validators.header_text(name, value)}
     if isinstance(value, Mapping):
         return HeaderTexts(name, cast("Texts", value))
-    raise checks.wrong_type(name, "str, bytes or a dict", value)
+    raise _validators.wrong_type(name, "str, bytes or a dict", value)
 
 
 def _proxy(name: str, value: object) -> str:
-    return checks.url(name, value, credentials=True)
+    return _validators.url(name, value, credentials=True)
 
 
 def _log_format(name: str, value: object) -> str:
-    text = checks.text(name, value)
+    text = _validators.text(name, value)
     try:
         logging.Formatter(text)
     except ValueError as error:
@@ -154,11 +154,11 @@ def _log_format(name: str, value: object) -> str:
 
 def _retries(name: str, value: object) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
-        checks.whole(f"{name}.attempts", value.attempts)
+        _validators.whole(f"{name}.attempts", value.attempts)
         for field, number in value._asdict().items():
-            checks.amount(f"{name}.{field}", number)
+            _validators.amount(f"{name}.{field}", number)
         return value
-    return RetryPolicy(attempts=1 + checks.whole(name, value, least=0))
+    return RetryPolicy(attempts=1 + _validators.whole(name, value, least=0))
 
 
 Texts: TypeAlias = Mapping[str, str]
@@ -192,55 +192,61 @@ class Configuration(Settings):
         _header_texts, default="apiKey"
     )
     """The word before the key, unless the key starts with it; empty for none."""
-    refresh_api_key_hook: Plain[Hook | None] = Plain(checks.optional(checks.function), default=None)
+    refresh_api_key_hook: Plain[Hook | None] = Plain(
+        _validators.optional(_validators.function), default=None
+    )
     """Called with the configuration before the key is read, to set a fresh one."""
-    username: Plain[str | None] = Plain(checks.optional(checks.text), default=None)
+    username: Plain[str | None] = Plain(_validators.optional(_validators.text), default=None)
     """Unused by this API."""
-    password: Plain[str | None] = Plain(checks.optional(checks.text), default=None, secret=True)
+    password: Plain[str | None] = Plain(
+        _validators.optional(_validators.text), default=None, secret=True
+    )
     """Unused by this API."""
-    connect_timeout: Plain[float] = Plain(checks.seconds, default=5)
+    connect_timeout: Plain[float] = Plain(_validators.seconds, default=5)
     """Seconds that connecting may take."""
-    read_timeout: Plain[float] = Plain(checks.seconds, default=30)
+    read_timeout: Plain[float] = Plain(_validators.seconds, default=30)
     """Seconds that the server may be silent."""
-    deadline: Plain[float] = Plain(checks.seconds, default=60)
+    deadline: Plain[float] = Plain(_validators.seconds, default=60)
     """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
     """How often a call may be tried again, 0 for never, or a policy."""
-    verify_ssl: Plain[bool] = Plain(checks.flag, default=True)
+    verify_ssl: Plain[bool] = Plain(_validators.flag, default=True)
     """Whether the server's certificate and name are verified."""
     ssl_ca_cert: Setting[Path | None, str | None] = Setting(
-        checks.optional(checks.file), default=None
+        _validators.optional(_validators.file), default=None
     )
     """File of the trusted certificates (PEM); None for ``SSL_CERT_FILE``'s or certifi's."""
     cert_file: Setting[Path | None, str | None] = Setting(
-        checks.optional(checks.file), default=None
+        _validators.optional(_validators.file), default=None
     )
     """File of the client's certificate (PEM)."""
-    key_file: Setting[Path | None, str | None] = Setting(checks.optional(checks.file), default=None)
+    key_file: Setting[Path | None, str | None] = Setting(
+        _validators.optional(_validators.file), default=None
+    )
     """File of the client certificate's key (PEM), unless ``cert_file`` has it."""
     assert_hostname: Plain[str | bool | None] = Plain(
-        checks.optional(checks.name_or_false), default=None
+        _validators.optional(_validators.name_or_false), default=None
     )
     """The name to expect in the certificate, instead of the host's; False for any."""
-    proxy: Plain[str | None] = Plain(checks.optional(_proxy), default=None, secret=True)
+    proxy: Plain[str | None] = Plain(_validators.optional(_proxy), default=None, secret=True)
     """URL of a proxy; it may have credentials."""
-    trust_env: Plain[bool] = Plain(checks.flag, default=True)
+    trust_env: Plain[bool] = Plain(_validators.flag, default=True)
     """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``
     count."""
-    max_response_bytes: Plain[int] = Plain(checks.whole, default=64 * 1024 * 1024)
+    max_response_bytes: Plain[int] = Plain(_validators.whole, default=64 * 1024 * 1024)
     """Bytes, after decompression, that an answer may have."""
-    connection_pool_maxsize: Plain[int] = Plain(checks.whole, default=10)
+    connection_pool_maxsize: Plain[int] = Plain(_validators.whole, default=10)
     """Connections at most, and threads for ``async_req``."""
-    safe_chars_for_path_param: Plain[str] = Plain(checks.text, default="")
+    safe_chars_for_path_param: Plain[str] = Plain(_validators.text, default="")
     """Characters that ``call_api`` does not quote in path parameters."""
     temp_folder_path: Setting[Path | None, str | None] = Setting(
-        checks.optional(checks.path), default=None
+        _validators.optional(_validators.path), default=None
     )
     """Unused by this API, which has no downloads."""
-    debug: Plain[bool] = Plain(checks.flag, default=False)
+    debug: Plain[bool] = Plain(_validators.flag, default=False)
     """Whether logger ``stcloud`` tells of each attempt, too; read when a client is made."""
     logger_file: Setting[Path | None, str | None] = Setting(
-        checks.optional(checks.new_file), default=None
+        _validators.optional(_validators.new_file), default=None
     )
     """File that logger ``stcloud`` writes to, a line for each call; read when a client is made."""
     logger_format: Plain[str] = Plain(
@@ -286,7 +292,7 @@ class Configuration(Settings):
     def set_default(cls, default: Configuration | None) -> None:
         """Make each new configuration start as a copy of this one; None ends that."""
         if default is not None:
-            default = checks.instance("default", default, Configuration).__copy__()
+            default = _validators.instance("default", default, Configuration).__copy__()
         cls._default = default
 
     def __copy__(self) -> Self:

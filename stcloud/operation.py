@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from stcloud.models.model import Model
 
 R = TypeVar("R")
+M = TypeVar("M", bound=Model)
+Id: TypeAlias = int | str
+"""An id, as an int or as its digits."""
 
 
-class Operation:
-    """An endpoint and the method that it has here: what is sent where, and what comes back."""
+class Operation(Generic[M]):
+    """An endpoint: its name and method, the models of its body and of its response.
+
+    Attributes:
+        path_template: the path, with ``{app_id}`` where the argument of that name goes.
+    """
 
     def __init__(
-        self, name: str, method: str, path: str, answer: type[Model], body: type[Model] | None
+        self,
+        name: str,
+        method: str,
+        path: str,
+        response_model: type[M],
+        body_model: type[Model] | None = None,
     ) -> None:
         self.name = name
         self.method = method
-        self.path = path
-        self.answer = answer
-        self.body = body
+        self.response_model: type[M] = response_model
+        self.body_model = body_model
         # {appId}, as the API names it, is filled with the argument app_id
-        self.template: Final = "".join(f"_{c.lower()}" if c.isupper() else c for c in path)
+        self.path_template: str = "".join(f"_{c.lower()}" if c.isupper() else c for c in path)
 
 
 class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):
@@ -35,20 +46,20 @@ class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):
     attempts: int
 
 
-class Options:
+class CallOptions:
     """The options that every call takes, checked; times are in seconds."""
 
     def __init__(
         self,
         *,
-        in_background: bool,
+        async_req: bool,
         data_only: bool,
         raw: bool,
         connect: float,
         read: float,
         deadline: float,
     ) -> None:
-        self.in_background = in_background
+        self.async_req = async_req
         self.data_only = data_only
         self.raw = raw
         self.connect = connect
@@ -72,8 +83,8 @@ class Request:
         path: str,
         headers: dict[str, str],
         body: bytes | None,
-        answer: type[Model] | None,
-        options: Options,
+        response_model: type[Model] | None,
+        options: CallOptions,
     ) -> None:
         self.operation = operation
         self.ids = ids
@@ -81,7 +92,7 @@ class Request:
         self.path = path
         self.headers = headers
         self.body = body
-        self.answer = answer
+        self.response_model = response_model
         self.options = options
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ from urllib3 import exceptions as failures
 from urllib3.util import create_urllib3_context, make_headers, parse_url
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from stcloud import checks
+from stcloud import _validators
 from stcloud.configuration import Configuration
 from stcloud.connection import Limits, Silence, Unsent, Watched, WatchedTls
 from stcloud.exceptions import (
@@ -238,7 +238,7 @@ class RestClient:
         if not proxy:
             return None
         proxy = proxy if "://" in proxy else f"http://{proxy}"
-        return checks.url("the environment's proxy", proxy, credentials=True)
+        return _validators.url("the environment's proxy", proxy, credentials=True)
 
     def _tls_settings(self) -> dict[str, Any]:
         configuration = self._configuration

@@ -14,7 +14,7 @@ from hashlib import sha256
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from stcloud import checks, token_names
+from stcloud import _validators, token_names
 from stcloud.api import TokensApiControllerApi
 from stcloud.exceptions import ApiException, NotFoundException, UnexpectedResponseException
 from stcloud.logs import logger
@@ -26,7 +26,7 @@ from stcloud.token_names import (
 )
 
 if TYPE_CHECKING:
-    from stcloud.api.endpoint import Id
+    from stcloud.operation import Id
 
 _ABANDONED = timedelta(hours=1)  # far more than passes between making a token and using it
 _USABLE = _ABANDONED / 2  # an older one may be disabled by finish_rotations in a moment
@@ -132,7 +132,7 @@ class TokenManager:
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
         for right, value in rights.items():
-            checks.flag(right, value)
+            _validators.flag(right, value)
         wanted = rights if enable else {**rights, "enabled": True}
         family = run.family(token_names.valid(name))
         token = family.current

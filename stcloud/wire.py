@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, NoReturn, cast
 from urllib.parse import quote, urlencode
 
-from stcloud import checks
+from stcloud import _validators
 from stcloud.models.model import Model
 from stcloud.models.values import Mismatch, WrongType
 
@@ -61,7 +61,7 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
     if isinstance(value, Mapping):
         value = model.from_dict(cast("Mapping[str, Any]", value))
     if not isinstance(value, model):
-        raise checks.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
+        raise _validators.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
     return _document(value, f"body: {model.__name__}")
 
 
@@ -94,7 +94,7 @@ def path(
         filled = filled.replace(f"{{{name}}}", text)
     if "{" in filled:
         raise ValueError(f"path_params lacks a parameter of {template!r}")
-    if not filled.startswith("/") or not checks.is_visible(filled):
+    if not filled.startswith("/") or not _validators.is_visible(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
     encoded = urlencode([(name, _parameter(plain(value))) for name, value in pairs], doseq=True)

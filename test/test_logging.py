@@ -153,7 +153,7 @@ def test_deleted_by_an_earlier_attempt(sandbox: Sandbox, connect: Connect, told:
     connect().delete_app_token1(789, 789)
     message, fields = told.one()
     assert message.endswith(
-        ": 404 attempts: 2, deleted by an earlier attempt, whose answer was lost"
+        ": 404 attempts: 2, deleted by an earlier attempt, whose response was lost"
     )
     assert fields == {
         "stcloud_operation": "delete_app_token1",

@@ -1,12 +1,14 @@
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from operations import BODY, OPERATIONS
 from pytest_httpserver import HTTPServer
+from scripted_server import Reply, ScriptedServer
 
 import stcloud
+from stcloud.operation import HttpInfo
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -180,10 +182,10 @@ def test_bad_id_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "named"),
     [
-        ("create_app_token", (), ValueError, "body"),
+        ("create_app_token", (), TypeError, "body"),
         ("create_app_token", (None, 5), ValueError, "body"),
-        ("create_app_token", ({},), ValueError, "app_id"),
-        ("create_app_token", ({}, 5, 7), TypeError, "body, app_id"),
+        ("create_app_token", ({},), TypeError, "app_id"),
+        ("create_app_token", ({}, 5, 7), TypeError, "3 positional arguments"),
         ("create_app_token", ("{}", 5), TypeError, "CreateTokenDto"),
         ("create_app_token", ([], 5), TypeError, "CreateTokenDto"),
         ("create_app_token", (stcloud.UpdateTokenDto(), 5), TypeError, "CreateTokenDto"),
@@ -195,7 +197,8 @@ def test_bad_id_is_refused_before_anything_is_sent(
         ("create_app_token", ({"readable": "no"}, 5), TypeError, r"CreateTokenDto\.readable"),
         ("create_app_token", ({"name": "\ud800"}, 5), ValueError, r"\.name: .*surrogates"),
         ("update_app_token", ({"enabled": 0}, 5, 7), TypeError, r"UpdateTokenDto\.enabled"),
-        ("update_app_token", ({}, 5), ValueError, "token_id"),
+        ("update_app_token", ({}, 5), TypeError, "token_id"),
+        ("update_app_token", ({}, 5, None), ValueError, "token_id"),
     ],
     ids=repr,
 )
@@ -220,7 +223,7 @@ def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer)
     for method in (name, f"{name}_with_http_info"):
         with pytest.raises(TypeError, match=rf"{method}\(\) has no option '_request_timeot'"):
             getattr(remote, method)(*arguments(name), _request_timeot=3)
-    with pytest.raises(TypeError, match="'app_id' twice"):
+    with pytest.raises(TypeError, match="multiple values for argument 'app_id'"):
         call(remote, name, app_id=5)
     assert httpserver.log == []
 
@@ -240,30 +243,43 @@ def test_bad_time_limit_is_refused(
     assert httpserver.log == []
 
 
-def test_none_in_a_pair_of_time_limits_is_the_configured_one(remote: Api) -> None:
-    """So that one of both can be given."""
-    client = remote.api_client
-    operation: Any = vars(Api)["get_app_tokens1"].operation
-    for pair in ((None, 7), (3, None)):
-        options = {"_request_timeout": pair}
-        request = client.prepare(operation, "f", {"app_id": 5}, options, data_only=True)
-        settings = client.configuration
-        wanted = (pair[0] or settings.connect_timeout, pair[1] or settings.read_timeout)
-        assert (request.options.connect, request.options.read) == wanted
+@pytest.mark.parametrize("timeout", [(None, 0.1), (3, None)], ids=str)
+def test_none_in_a_pair_of_timeouts_is_the_configured_one(timeout: Any) -> None:
+    """So that one of both can be passed."""
+    with ScriptedServer(Reply(b"", "hang")) as server:
+        limit = 30 if timeout[1] else 0.1
+        configuration = stcloud.Configuration(
+            host=server.url, api_key="k", read_timeout=limit, retries=0
+        )
+        with stcloud.ApiClient(configuration) as client, pytest.raises(stcloud.TimeoutException):
+            Api(client).get_app_tokens1(5, _request_timeout=timeout)
 
 
 @every_operation
 def test_method_is_an_ordinary_documented_function(name: str) -> None:
-    """Help, signature and name of a method are its own, so that autospec and IDEs work."""
+    """Help, signature, hints and name of a method are its own, so that autospec and IDEs work."""
     method = getattr(Api, name)
-    twin = getattr(Api, f"{name}_with_http_info")
-    ids = [parameter for parameter in ("app_id", "token_id") if f"{parameter}:" in method.__doc__]
+    with_http_info = getattr(Api, f"{name}_with_http_info")
+    ids = ["app_id", "token_id"] if "{tokenId}" in OPERATIONS[name].path else ["app_id"]
     body = ["body"] if name in BODIES else []
-    assert list(inspect.signature(method).parameters) == ["self", *body, *ids, "options"]
-    assert inspect.signature(twin).parameters.keys() == inspect.signature(method).parameters.keys()
+    response_model: Any = getattr(stcloud, OPERATIONS[name].response)
+    for function, returned in (
+        (method, response_model),
+        (with_http_info, HttpInfo[response_model]),
+    ):
+        assert list(inspect.signature(function).parameters) == ["self", *body, *ids, "options"]
+        hints = get_type_hints(function)
+        assert hints["return"] == returned
+        assert hints.get("body") == BODIES.get(name)
     assert method.__qualname__ == f"TokensApiControllerApi.{name}"
-    assert twin.__name__ == f"{name}_with_http_info"
-    assert f"``{name}``" in twin.__doc__
+    assert with_http_info.__name__ == f"{name}_with_http_info"
+
+
+def test_wrong_client_is_refused() -> None:
+    """Where it is passed, not at the first call."""
+    wrong: Any = stcloud.Configuration()
+    with pytest.raises(TypeError, match="api_client must be ApiClient, not Configuration"):
+        Api(wrong)
 
 
 def test_call_without_key_says_how_to_give_one(httpserver: HTTPServer) -> None:

@@ -2,7 +2,6 @@
 """Code as a user of the package writes it: no type checker may object. It is read, never run."""
 
 from datetime import datetime, timedelta
-from multiprocessing.pool import AsyncResult
 from typing import assert_type
 
 from urllib3 import BaseHTTPResponse
@@ -56,7 +55,7 @@ def in_the_background(api: stcloud.TokensApiControllerApi) -> None:
     regenerated = api.regenerate_app_token1(1, 2, async_req=True)
     deleted = api.delete_app_token1(1, 2, async_req=True)
 
-    assert_type(created, AsyncResult[stcloud.TokenResponse])
+    assert_type(created, stcloud.AsyncResult[stcloud.TokenResponse])
     assert_type(created.get(10), stcloud.TokenResponse)
     assert_type(listed.get(10), stcloud.TokensResponse)
     assert_type(updated.get(), stcloud.TokenResponse)
@@ -92,7 +91,7 @@ def with_status_and_headers(api: stcloud.TokensApiControllerApi) -> None:
     raw = api.get_app_tokens1_with_http_info(1, _preload_content=False)
     assert_type(raw, HttpInfo[BaseHTTPResponse])
     raw_later = api.get_app_tokens1_with_http_info(1, async_req=True, _preload_content=False)
-    assert_type(raw_later, AsyncResult[HttpInfo[BaseHTTPResponse]])
+    assert_type(raw_later, stcloud.AsyncResult[HttpInfo[BaseHTTPResponse]])
 
 
 def as_raw_responses(api: stcloud.TokensApiControllerApi) -> None:
@@ -104,7 +103,7 @@ def as_raw_responses(api: stcloud.TokensApiControllerApi) -> None:
     assert_type(api.regenerate_app_token1(1, 2, _preload_content=False), BaseHTTPResponse)
     assert_type(api.delete_app_token1(1, 2, _preload_content=False), BaseHTTPResponse)
     later = api.get_app_tokens1(1, async_req=True, _preload_content=False)
-    assert_type(later, AsyncResult[BaseHTTPResponse])
+    assert_type(later, stcloud.AsyncResult[BaseHTTPResponse])
 
 
 def every_field(answer: stcloud.TokensResponse) -> None:

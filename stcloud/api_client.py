@@ -21,8 +21,8 @@ from stcloud.exceptions import (
     UnsuccessfulResponseException,
     exception_for,
 )
+from stcloud.models._codecs import is_object
 from stcloud.models.model import Model, is_model
-from stcloud.models.values import is_object
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
 from stcloud.rest import Limits, RawResponse, RestClient
 from stcloud.retry import Budget, Course, Outcome

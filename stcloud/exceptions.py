@@ -28,8 +28,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
+from stcloud._redaction import mask_uuids
+from stcloud.models._codecs import FieldError, is_array, is_object
 from stcloud.models.error import Error
-from stcloud.models.values import Mismatch, is_array, is_object, mask_uuids
 from stcloud.retry import Outcome, outcome_of
 
 _MAX_TEXT = 500
@@ -197,7 +198,7 @@ def _reasons(body: str) -> tuple[list[Error], str | None]:
     listed, message = document.get("errors"), document.get("message")
     errors: list[Error] = []
     for entry in listed if is_array(listed) else ():
-        with suppress(Mismatch):
+        with suppress(FieldError):
             errors.append(Error.from_json(entry))
     return errors, message if isinstance(message, str) else None
 

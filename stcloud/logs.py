@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from stcloud.models.values import mask_uuids
+from stcloud._redaction import mask_uuids
 
 if TYPE_CHECKING:
     from types import TracebackType

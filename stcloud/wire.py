@@ -9,8 +9,8 @@ from typing import Any, NoReturn, cast
 from urllib.parse import quote, urlencode
 
 from stcloud import _validators
+from stcloud.models._codecs import FieldError, FieldTypeError
 from stcloud.models.model import Model
-from stcloud.models.values import Mismatch, WrongType
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -60,6 +60,9 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
     """
     if isinstance(value, Mapping):
         value = model.from_dict(cast("Mapping[str, Any]", value))
+        for name in value.additional_properties:
+            known = ", ".join(model.attribute_map)
+            raise TypeError(f"body: {model.__name__} has no field {name!r}; it has {known}")
     if not isinstance(value, model):
         raise _validators.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
     return _document(value, f"body: {model.__name__}")
@@ -68,8 +71,8 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
 def _document(value: Model, place: str) -> dict[str, Any]:
     try:
         return value.to_json()
-    except Mismatch as error:
-        kind = TypeError if isinstance(error, WrongType) else ValueError
+    except FieldError as error:
+        kind = TypeError if isinstance(error, FieldTypeError) else ValueError
         raise kind(f"{place}.{error}") from error
 
 

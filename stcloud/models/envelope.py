@@ -1,11 +1,13 @@
 """What all answers of the service have in common."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from stcloud.models.error import Error
 from stcloud.models.model import Model
 
 
+@dataclass(slots=True, repr=False)
 class Envelope(Model):
     """An answer: its data and whether the service did what was asked.
 

@@ -1,8 +1,11 @@
 """One reason why the service refused."""
 
+from dataclasses import dataclass
+
 from stcloud.models.model import Model
 
 
+@dataclass(slots=True, repr=False)
 class Error(Model):
     """An entry of an answer's ``errors``."""
 

@@ -1,10 +1,12 @@
 """The answer whose data may be any JSON object."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from stcloud.models.envelope import Envelope
 
 
+@dataclass(slots=True, repr=False)
 class GenericMapBasedApiResponse(Envelope):
     """The answer to deleting a token."""
 

@@ -1,9 +1,12 @@
 """The answer that holds one token."""
 
+from dataclasses import dataclass
+
 from stcloud.models.envelope import Envelope
 from stcloud.models.token_response_entry import TokenResponseEntry
 
 
+@dataclass(slots=True, repr=False)
 class TokenResponse(Envelope):
     """The answer to creating, updating and regenerating a token."""
 

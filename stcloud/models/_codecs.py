@@ -1,46 +1,43 @@
-"""Single values: how JSON's are checked and read, how ours are checked and written, how shown."""
+"""Convert field values from JSON and to it, and check them: one codec for each type."""
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, TypeGuard
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECRET_NAMES = frozenset({"token"})
 _tzinfo = attrgetter("tzinfo")
-_UUID = r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
 
 
-class Mismatch(ValueError):
-    """A value that does not fit its field; ``str()`` names the place and what was expected."""
+class FieldError(ValueError):
+    """A value that does not fit its field; ``str()`` has the field's path and the problem."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.place: str = ""
+        self.path: str = ""
 
-    def within(self, place: str) -> None:
-        """Say where the place known so far lies, one level further out."""
-        joint = "." if self.place and not self.place.startswith("[") else ""
-        self.place = place + joint + self.place
+    def prepend_path(self, part: str) -> None:
+        """Put the name of the object or list around the field before its path."""
+        separator = "." if self.path and not self.path.startswith("[") else ""
+        self.path = part + separator + self.path
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.problem}" if self.place else self.problem
+        return f"{self.path}: {self.problem}" if self.path else self.problem
 
 
-class WrongType(Mismatch):
+class FieldTypeError(FieldError):
     """A value of another type than its field's."""
 
 
-def expected(what: str, value: object) -> WrongType:
-    """Return the mismatch of a value that has the wrong type; it does not repeat the value."""
-    return WrongType(f"expected {what}, got {type(value).__name__}")
+def type_mismatch(what: str, value: object) -> FieldTypeError:
+    """Return the error of a value of the wrong type; it does not repeat the value."""
+    return FieldTypeError(f"expected {what}, got {type(value).__name__}")
 
 
 Column: TypeAlias = "tuple[Any, ...] | list[Any]"
@@ -51,11 +48,16 @@ def _no_column(_: Column) -> Column | None:
 
 
 class Codec:
-    """How values of one type are read from JSON and written to it; all check.
+    """Converts and checks values of one type.
 
-    ``column`` reads many values at once, at the speed of C, or returns None if one of them is
-    not of the ordinary kind, so that each has to be looked at. JSON values of the very type
-    ``plain`` are right as they are.
+    Attributes:
+        type_name: the type, as ``swagger_types`` names it.
+        decode: from JSON.
+        encode: to JSON.
+        from_dict: from what ``to_dict`` makes of a value.
+        column: from JSON, for the values of a field in many objects; an optional fast path. It
+            returns None if one of them is unusual, and each is decoded on its own.
+        plain: JSON values of exactly this type need no decoding.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class Codec:
         type_name: str,
         decode: Callable[[Any], Any],
         encode: Callable[[Any], Any],
+        from_dict: Callable[[Any], Any] | None = None,
         column: Callable[[Column], Column | None] = _no_column,
         plain: type | None = None,
     ) -> None:
         self.type_name = type_name
         self.decode = decode
         self.encode = encode
+        self.from_dict: Callable[[Any], Any] = from_dict or _anything
         self.column = column
         self.plain = plain
 
@@ -76,7 +80,7 @@ class Codec:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    raise expected("str", value)
+    raise type_mismatch("str", value)
 
 
 def _encode_text(value: object) -> str:
@@ -84,22 +88,22 @@ def _encode_text(value: object) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Mismatch("has lone surrogates, which UTF-8 cannot hold") from None
+        raise FieldError("has lone surrogates, which UTF-8 cannot hold") from None
     return text
 
 
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise expected("bool", value)
+    raise type_mismatch("bool", value)
 
 
 def _int64(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise expected("int", value)
+        raise type_mismatch("int", value)
     if -(2**63) <= value < 2**63:
         return value
-    raise Mismatch("does not fit 64 bits")
+    raise FieldError("does not fit 64 bits")
 
 
 def _only(*kinds: type) -> Callable[[Column], Column | None]:
@@ -139,14 +143,14 @@ def json_object(value: object) -> dict[str, Any]:
     """Return the value if it is a JSON object."""
     if isinstance(value, dict):
         return value  # pyright: ignore[reportUnknownVariableType]  # the keys of JSON's are str
-    raise expected("an object", value)
+    raise type_mismatch("an object", value)
 
 
 def json_array(value: object) -> list[Any]:
     """Return the value if it is a JSON array."""
     if is_array(value):
         return value
-    raise expected("a list", value)
+    raise type_mismatch("a list", value)
 
 
 def _anything(value: Any) -> Any:
@@ -156,9 +160,9 @@ def _anything(value: Any) -> Any:
 def _decode_datetime(value: object) -> datetime:
     """Read RFC 3339 text in its variants, or epoch milliseconds; no offset means UTC."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-        raise expected("a date", value)
+        raise type_mismatch("a date", value)
     if isinstance(value, str) and value.isdigit():  # more likely a number of something
-        raise Mismatch("unreadable date")
+        raise FieldError("unreadable date")
     try:
         if not isinstance(value, str):
             return _EPOCH + timedelta(milliseconds=value)
@@ -170,7 +174,7 @@ def _decode_datetime(value: object) -> datetime:
             return moment
         offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
-        raise Mismatch("unreadable date") from error
+        raise FieldError("unreadable date") from error
     return moment.replace(tzinfo=timezone(offset) if offset else UTC)
 
 
@@ -185,17 +189,17 @@ def _isoparse() -> Callable[[str], datetime]:
 
 def _encode_datetime(value: object) -> str:
     if not isinstance(value, datetime):
-        raise expected("datetime", value)
+        raise type_mismatch("datetime", value)
     if value.utcoffset() is None:
-        raise Mismatch("a datetime needs a time zone")
+        raise FieldError("a datetime needs a time zone")
     return value.isoformat()
 
 
 CODECS: dict[object, Codec] = {
-    str: Codec("str", _text, _encode_text, _only(str, NoneType), str),
-    bool: Codec("bool", _flag, _flag, _only(bool, NoneType), bool),
-    int: Codec("int", _int64, _int64, _int64_column),
-    datetime: Codec("datetime", _decode_datetime, _encode_datetime, _datetime_column),
+    str: Codec("str", _text, _encode_text, column=_only(str, NoneType), plain=str),
+    bool: Codec("bool", _flag, _flag, column=_only(bool, NoneType), plain=bool),
+    int: Codec("int", _int64, _int64, column=_int64_column),
+    datetime: Codec("datetime", _decode_datetime, _encode_datetime, column=_datetime_column),
     dict: Codec("dict(str, object)", json_object, json_object),
     Any: Codec("object", _anything, _anything),
 }
@@ -209,8 +213,8 @@ def list_codec(item: Codec) -> Codec:
         try:
             for value in values:
                 result.append(None if value is None else convert(value))
-        except Mismatch as error:
-            error.within(f"[{len(result)}]")
+        except FieldError as error:
+            error.prepend_path(f"[{len(result)}]")
             raise
         return result
 
@@ -222,25 +226,7 @@ def list_codec(item: Codec) -> Codec:
     def encode(values: object) -> list[Any]:
         return each(item.encode, json_array(values))
 
-    return Codec(f"list[{item.type_name}]", decode, encode)
+    def from_dict(values: object) -> object:
+        return each(item.from_dict, values) if is_array(values) else values
 
-
-def mask(secret: str) -> str:
-    """Return a secret as it may be shown: its last four characters, none of a short one."""
-    return "****" + (secret[-4:] if len(secret) >= 12 else "")
-
-
-def mask_uuids(text: str) -> str:
-    """Return a text as it may be shown: what looks like a key or a token is masked."""
-    return re.sub(_UUID, lambda found: mask(found[0]), text)
-
-
-def masked(value: Any, name: object = None) -> Any:
-    """Return JSON-like data as it may be shown: secrets are masked, by name and by look."""
-    if is_object(value):
-        return {key: masked(item, key) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [masked(item, name) for item in cast("Iterable[Any]", value)]
-    if isinstance(value, (str, bytes)) and str(name).lower() in _SECRET_NAMES:
-        return mask(str(value))
-    return mask_uuids(value) if isinstance(value, str) else value
+    return Codec(f"list[{item.type_name}]", decode, encode, from_dict)

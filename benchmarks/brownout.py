@@ -27,7 +27,7 @@ from urllib3 import HTTPConnectionPool, HTTPResponse
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
-from stcloud.retry import Budget, Course, Outcome, RetryPolicy
+from stcloud.retry import Outcome, RetryBudget, RetryPolicy, RetryState
 
 STEPS = 100  # in a second
 BEFORE, BROWNOUT, AFTER = 10, 60, 180  # seconds
@@ -43,22 +43,22 @@ PAGE, RESULTS, PLOT = DOCS / "reliability.md", DOCS / "brownout.json", DOCS / "b
 class Track(Protocol):
     """What decides about one call's attempts."""
 
-    def after(self, *, timed_out: bool, left: float) -> float | None:
+    def after(self, *, timed_out: bool, remaining: float) -> float | None:
         """Return the seconds to wait before the next attempt, None if there is to be none."""
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Take note of the call's success."""
 
 
-class SdkTrack(Course):
+class SdkTrack(RetryState):
     """The SDK's own decisions, on a read."""
 
     __slots__ = ()
 
-    def after(self, *, timed_out: bool, left: float) -> float | None:
+    def after(self, *, timed_out: bool, remaining: float) -> float | None:
         """Ask as ``ApiClient.send`` does, after a time-out or a 503 without Retry-After."""
         outcome = Outcome.UNKNOWN if timed_out else Outcome.UNAVAILABLE
-        return self.wait_after(outcome, timed_out=timed_out, retry_after=None, left=left)
+        return self.next_delay(outcome, timed_out=timed_out, retry_after=None, remaining=remaining)
 
 
 @cache  # a Retry never changes, and its successor depends on nothing else
@@ -84,7 +84,7 @@ class Urllib3Track:
     def __init__(self) -> None:
         self._retry = self.START
 
-    def after(self, *, timed_out: bool, left: float) -> float | None:  # noqa: ARG002  # no deadline
+    def after(self, *, timed_out: bool, remaining: float) -> float | None:  # noqa: ARG002  # no deadline
         """Ask as ``HTTPConnectionPool.urlopen`` does."""
         retry = _next_retry(self._retry, timed_out=timed_out)
         if retry is None:
@@ -92,7 +92,7 @@ class Urllib3Track:
         self._retry = retry
         return retry.get_backoff_time()
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Nothing is counted beyond the call."""
 
 
@@ -270,13 +270,13 @@ class Simulation:
 
     def _succeed(self, call: Call) -> None:
         call.pending = 0
-        call.track.succeeded()
+        call.track.record_success()
         self._succeeded[self._second] += 1
 
     def _fail(self, call: Call, *, timed_out: bool) -> None:
         call.pending = 0
-        left = call.deadline - self._step / STEPS
-        wait = call.track.after(timed_out=timed_out, left=left)
+        remaining = call.deadline - self._step / STEPS
+        wait = call.track.after(timed_out=timed_out, remaining=remaining)
         if wait is None:
             self._failed[self._second] += 1
         else:
@@ -312,7 +312,7 @@ def _tracks(scenario: Scenario) -> Callable[[int], Track]:
     policy = scenario.policy
     if policy is None:
         return lambda _: Urllib3Track()
-    budgets = [Budget(policy.budget) for _ in range(scenario.clients)]
+    budgets = [RetryBudget(policy.budget) for _ in range(scenario.clients)]
     return lambda client: SdkTrack(policy, budgets[client], "GET")
 
 
@@ -334,12 +334,12 @@ class Run(NamedTuple):
 
 RATES = {10.0: "10 a second", 0.1: "1 in 10 seconds", 1 / 60: "1 a minute"}
 NUMBERS = (
-    RetryPolicy(budget=100, gain=1),
+    RetryPolicy(budget=100, success_credit=1),
     RetryPolicy(budget=50),
-    RetryPolicy(gain=1),
+    RetryPolicy(success_credit=1),
     RetryPolicy(),
-    RetryPolicy(gain=0.25),
-    RetryPolicy(cost=10),
+    RetryPolicy(success_credit=0.25),
+    RetryPolicy(retry_cost=10),
     RetryPolicy(budget=math.inf),
     RetryPolicy(attempts=1),
 )
@@ -352,7 +352,8 @@ def numbers_of(policy: RetryPolicy) -> str:
         return "one attempt"
     if policy.budget == math.inf:
         return "endless budget"
-    return f"{policy.budget:g} / {policy.cost:g} / {policy.timeout_cost:g} / {policy.gain:g}"
+    numbers = policy.budget, policy.retry_cost, policy.timeout_retry_cost, policy.success_credit
+    return " / ".join(f"{number:g}" for number in numbers)
 
 
 def scenarios(clients: int) -> list[Scenario]:
@@ -390,9 +391,9 @@ def tables(runs: Sequence[Run]) -> str:
             _main_table(found),
             "Clients that call more or less often, requests per call and recovery:",
             _rates_table(found),
-            "Other numbers (`budget` / `cost` / `timeout_cost` / `gain`), for clients that call "
-            "once a second. Left, requests per call while 90%, 50% or 30% of the capacity is gone "
-            "and the service rejects; right, failed calls while nothing is gone, but 1%, 10% or "
+            "Other numbers (`budget` / `retry_cost` / `timeout_retry_cost` / `success_credit`), "
+            "for clients that call once a second. Left, requests per call while 90%, 50% or "
+            "30% of the capacity is gone and the service rejects; right, failed calls while nothing is gone, but 1%, 10% or "
             "20% of all requests are answered 503 by chance:",
             _numbers_table(found),
         )

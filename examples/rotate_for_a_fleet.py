@@ -42,7 +42,7 @@ NAME = "shipper"
 PAUSE = 0.1  # seconds between an agent's lines, and between the scheduler's calls
 FAULTS_PER_ROTATION = 5
 STATUSES = [Fault.status(429), Fault.status(503), Fault.status(500, committed=True)]
-FAULTS = [*STATUSES, Fault.reset(), Fault.lost_answer(), Fault.hang_up(), Fault.cut_body()]
+FAULTS = [*STATUSES, Fault.reset(), Fault.lost_response(), Fault.hang_up(), Fault.cut_body()]
 OPERATIONS = ["get_app_tokens1", "create_app_token", "update_app_token", "delete_app_token1"]
 
 Tokens = Callable[[], list[stcloud.TokenDto]]

@@ -11,21 +11,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
-from stcloud import _validators, logs, wire
-from stcloud.configuration import AUTHORIZATION, Configuration, HeaderTexts
+from stcloud import _serialization, _validators, logs
+from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import (
     ApiException,
     ConnectionException,
     TimeoutException,
     UnexpectedResponseException,
     UnsuccessfulResponseException,
-    exception_for,
+    error_for_status,
 )
 from stcloud.models._codecs import is_object
 from stcloud.models.model import Model, is_model
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
-from stcloud.rest import Limits, RawResponse, RestClient
-from stcloud.retry import Budget, Course, Outcome
+from stcloud.rest import RawResponse, RestClient, Timeouts
+from stcloud.retry import Outcome, RetryBudget, RetryState
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class ApiClient:
         self._executor: ThreadPoolExecutor | None = None
         self._executor_lock = threading.Lock()
         self._process = os.getpid()
-        logs.switch_on(settings.debug, settings.logger_file, settings.logger_format)
+        logs.configure(settings.debug, settings.logger_file, settings.logger_format)
 
     @property
     def configuration(self) -> Configuration:
@@ -80,16 +80,16 @@ class ApiClient:
     def configuration(self, settings: Configuration) -> None:
         self._configuration = _validators.instance("configuration", settings, Configuration)
         self.rest_client: RestClient = RestClient(settings)
-        self._budget = Budget(settings.retries.budget)
+        self._budget = RetryBudget(settings.retries.budget)
 
     @property
-    def default_headers(self) -> HeaderTexts:
+    def default_headers(self) -> HeaderDict:
         """The headers that are sent with every request."""
         return self._default_headers
 
     @default_headers.setter
     def default_headers(self, headers: Mapping[str, str]) -> None:
-        self._default_headers = HeaderTexts("default_headers", headers)
+        self._default_headers = HeaderDict("default_headers", headers)
 
     @property
     def user_agent(self) -> str:
@@ -164,12 +164,14 @@ class ApiClient:
         if not method.isalpha():
             raise ValueError(f"method must be an HTTP method, not {method[:40]!r}")
         safe = self.configuration.safe_chars_for_path_param
-        path = wire.path(resource_path, path_params or {}, query_params or (), safe)
+        path = _serialization.path(resource_path, path_params or {}, query_params or (), safe)
         headers = self._build_headers(header_params or {})
         if auth_settings is None or auth_settings:
             self._authorize(headers)
         checked = self._parse_options("call_api", options, data_only=False)
-        content = self._encode_body(headers, None if body is None else wire.plain(body))
+        content = self._encode_body(
+            headers, None if body is None else _serialization.to_jsonable(body)
+        )
         verb = method.upper()
         name = f"{verb} {resource_path}"
         return self._execute(
@@ -226,7 +228,7 @@ class ApiClient:
             if name != "body"
         }
         model = operation.body_model
-        data = None if model is None else wire.body(model, arguments["body"])
+        data = None if model is None else _serialization.serialize_body(model, arguments["body"])
         headers = self._build_headers({})
         self._authorize(headers)
         return Request(
@@ -259,51 +261,51 @@ class ApiClient:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
         options = request.options
-        limits = Limits(options.connect, options.read, time.monotonic() + options.deadline)
-        course = Course(self.configuration.retries, self._budget, request.method)
-        with logs.Call(request.operation, request.ids) as call:
+        timeouts = Timeouts(options.connect, options.read, time.monotonic() + options.deadline)
+        retry_state = RetryState(self.configuration.retries, self._budget, request.method)
+        with logs.CallLog(request.operation, request.ids) as call_log:
             while True:
-                call.attempts = course.attempts
-                report = logs.Attempt(request.method, request.path, course.attempts)
+                call_log.attempts = retry_state.attempts
+                attempt_log = logs.AttemptLog(request.method, request.path, retry_state.attempts)
                 try:
                     response = self.rest_client.request(
                         request.method,
                         request.path,
                         request.headers,
                         request.body,
-                        limits,
+                        timeouts,
                         raw=options.raw,
                     )
-                    data = self._process_response(request, response, report)
+                    data = self._process_response(request, response, attempt_log)
                 except ApiException as error:
-                    _forget_key(error, request)
-                    report.ended(error.status or error)
-                    wait = _wait_after(error, course, limits.left())
+                    _redact_key(error, request)
+                    attempt_log.finish(error.status or error)
+                    wait = _delay_after(error, retry_state, timeouts.remaining())
                     if wait is not None:
                         time.sleep(wait)
                         continue
-                    call.status, headers = error.status, error.headers
-                    if not course.was_deleted_before(error.status) or options.raw:
+                    call_log.status, headers = error.status, error.headers
+                    if not retry_state.deleted_by_earlier_attempt(error.status) or options.raw:
                         raise
-                    call.note = "deleted by an earlier attempt, whose response was lost"
+                    call_log.note = "deleted by an earlier attempt, whose response was lost"
                     data = request.response_model and request.response_model.from_json(
-                        {"message": call.note, "success": True}
+                        {"message": call_log.note, "success": True}
                     )
                 except BaseException:  # Ctrl-C, for example: any connection may be in any state
-                    self.rest_client.renew()
+                    self.rest_client.reset_pools()
                     raise
                 else:
-                    report.ended(response.status)
-                    call.status, headers = response.status, response.headers
-                course.succeeded()
+                    attempt_log.finish(response.status)
+                    call_log.status, headers = response.status, response.headers
+                retry_state.record_success()
                 if options.data_only:
                     return data
-                info = HttpInfo[Any]((data, call.status, headers or {}))
-                info.attempts = call.attempts
+                info = HttpInfo[Any]((data, call_log.status, headers or {}))
+                info.attempts = call_log.attempts
                 return info
 
     def _process_response(
-        self, request: Request, response: RawResponse, report: logs.Attempt
+        self, request: Request, response: RawResponse, attempt_log: logs.AttemptLog
     ) -> Any:
         """Return what an answer holds; raise what its status or its body tells instead."""
         succeeded = 200 <= response.status < 300
@@ -315,11 +317,11 @@ class ApiClient:
             if succeeded:
                 raise
             content = b""  # the status tells enough
-        report.size = len(content)
+        attempt_log.size = len(content)
         if succeeded:
             return _deserialize(content, request, response)
         text = content.decode(errors="replace")
-        raise exception_for(response.status, response.reason, text, response.headers)
+        raise error_for_status(response.status, response.reason, text, response.headers)
 
     def _get_executor(self) -> ThreadPoolExecutor:
         """Return the threads of ``async_req``; each starts when it is first needed."""
@@ -350,7 +352,7 @@ class ApiClient:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._executor, self._executor_lock = None, threading.Lock()
-            self._budget = Budget(self.configuration.retries.budget)
+            self._budget = RetryBudget(self.configuration.retries.budget)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -371,7 +373,7 @@ class ApiClient:
             TypeError: something else is among them, or a model's field has the wrong type.
             ValueError: a field has a value that cannot be sent.
         """
-        return wire.plain(obj)
+        return _serialization.to_jsonable(obj)
 
     def _parse_options(
         self, function: str, given: Mapping[str, Any], *, data_only: bool
@@ -398,7 +400,7 @@ class ApiClient:
     def _build_headers(self, own: Mapping[str, str]) -> dict[str, str]:
         headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
         if own:
-            checked = HeaderTexts("header_params", own)
+            checked = HeaderDict("header_params", own)
             headers.update((name.title(), text) for name, text in checked.items())
             headers = {name: text for name, text in headers.items() if text}
         return headers
@@ -417,7 +419,7 @@ class ApiClient:
         if data is None:
             return None
         headers.setdefault("Content-Type", _JSON)
-        return wire.to_json(data)
+        return _serialization.to_json(data)
 
 
 def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any:
@@ -427,7 +429,7 @@ def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any
             return None
         if not content.strip() and response.status in (201, 204):
             return request.response_model and request.response_model.from_json({"success": True})
-        document = wire.from_json(content)
+        document = _serialization.from_json(content)
         unsuccessful = is_object(document) and document.get("success") is False
         if not unsuccessful:
             return (
@@ -442,29 +444,29 @@ def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any
             body=content.decode(errors="replace"),
             headers=response.headers,
             message=f"the answer is not what the API describes: {error}",
-            outcome=Outcome.UNREADABLE,
+            outcome=Outcome.INVALID_RESPONSE,
         ) from error
-    raise UnsuccessfulResponseException.of_answer(
+    raise UnsuccessfulResponseException.from_response(
         response.status, response.reason, content.decode(errors="replace"), response.headers
     )
 
 
-def _wait_after(error: ApiException, course: Course, left: float) -> float | None:
+def _delay_after(error: ApiException, retry_state: RetryState, remaining: float) -> float | None:
     """Return the seconds until the next attempt, None if this was the last; tell the error so."""
-    wait = course.wait_after(
+    wait = retry_state.next_delay(
         error.outcome,
         timed_out=isinstance(error, TimeoutException),
         retry_after=error.retry_after,
-        left=left,
+        remaining=remaining,
     )
-    error.attempts, error.outcome_unknown = course.attempts, course.outcome_unknown
+    error.attempts, error.outcome_unknown = retry_state.attempts, retry_state.outcome_unknown
     return wait
 
 
-def _forget_key(error: ApiException, request: Request) -> None:
+def _redact_key(error: ApiException, request: Request) -> None:
     """Mask the key, alone or with its prefix, where a server echoed it; the text is shown."""
     value = request.headers.get(AUTHORIZATION, "")
     key = value.partition(" ")[2]
     for secret in (value, key, quote(key)):
         if len(secret) > 3:  # less is no secret, and may stand anywhere
-            error.forget(secret)
+            error.redact(secret)

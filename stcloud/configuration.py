@@ -41,7 +41,7 @@ class InsecureTransportWarning(UserWarning):
     """The API key would cross a network unencrypted."""
 
 
-class HeaderTexts(UserDict[str, str]):
+class HeaderDict(UserDict[str, str]):
     """A dict of texts that go into HTTP headers: checked when set, masked when shown.
 
     Bytes are decoded. None and the empty text mean that there is none.
@@ -114,12 +114,12 @@ def _host(name: str, value: object) -> str:
         warnings.warn(
             f"{name} is plain http: the API key crosses the network unencrypted",
             InsecureTransportWarning,
-            stacklevel=_levels_to_caller(),
+            stacklevel=_caller_stacklevel(),
         )
     return host
 
 
-def _levels_to_caller() -> int:
+def _caller_stacklevel() -> int:
     """Return the stack level, as seen from the function that asks, of the first frame outside."""
     level, frame = 1, sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
@@ -131,11 +131,11 @@ def _region(name: str, value: object) -> str:
     return _validators.one_of(name, value, REGIONS)
 
 
-def _header_texts(name: str, value: object) -> HeaderTexts:
+def _header_texts(name: str, value: object) -> HeaderDict:
     if isinstance(value, (str, bytes)):
         value = {AUTHORIZATION: value and _validators.header_text(name, value)}
     if isinstance(value, Mapping):
-        return HeaderTexts(name, cast("Texts", value))
+        return HeaderDict(name, cast("Texts", value))
     raise _validators.wrong_type(name, "str, bytes or a dict", value)
 
 
@@ -184,11 +184,11 @@ class Configuration(Settings):
     """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts."""
     host: Plain[str] = Plain(_host, default=REGIONS["US"])
     """Address of the service; it may have a base path."""
-    api_key: Setting[str | bytes | Texts, HeaderTexts] = Setting(
+    api_key: Setting[str | bytes | Texts, HeaderDict] = Setting(
         _header_texts, default={}, secret=True
     )
     """The API key, under ``"Authorization"``; text or bytes alone stand for it."""
-    api_key_prefix: Setting[str | bytes | Texts, HeaderTexts] = Setting(
+    api_key_prefix: Setting[str | bytes | Texts, HeaderDict] = Setting(
         _header_texts, default="apiKey"
     )
     """The word before the key, unless the key starts with it; empty for none."""
@@ -300,7 +300,7 @@ class Configuration(Settings):
         copied = object.__new__(type(self))
         for name, value in vars(self).items():
             vars(copied)[name] = (
-                HeaderTexts(value.owner, value.data) if isinstance(value, HeaderTexts) else value
+                HeaderDict(value.owner, value.data) if isinstance(value, HeaderDict) else value
             )
         return copied
 

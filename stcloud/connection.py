@@ -35,43 +35,43 @@ def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     return re.compile(head), re.compile(framing)
 
 
-class Limits:
-    """Time limits of an attempt: seconds to connect, seconds of silence, and the end of all."""
+class Timeouts:
+    """Time timeouts of an attempt: seconds to connect, seconds of silence, and the end of all."""
 
     def __init__(self, connect: float, read: float, deadline: float) -> None:
         self.connect = connect
         self.read = read
         self.deadline = deadline
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Return the seconds that remain until the deadline."""
         return self.deadline - time.monotonic()
 
 
-class Silence(float):
-    """The seconds that a peer may be silent, with the limits that it comes from.
+class DeadlineTimeout(float):
+    """The seconds that a peer may be silent, with the timeouts that it comes from.
 
-    urllib3 hands it to the connection as the one time limit of a request. ``most`` bounds the
+    urllib3 hands it to the connection as the one time limit of a request. ``max_bytes`` bounds the
     bytes of an answer on the wire; None is for no bound.
     """
 
-    limits: Limits
-    most: int | None
+    timeouts: Timeouts
+    max_bytes: int | None
 
-    def __new__(cls, limits: Limits, most: int | None = None) -> Silence:
+    def __new__(cls, timeouts: Timeouts, max_bytes: int | None = None) -> DeadlineTimeout:
         """Clip the silence to what is left; a wait may have ended a little late."""
-        self = super().__new__(cls, min(limits.read, max(limits.left(), 0.001)))
-        self.limits = limits
-        self.most = most
+        self = super().__new__(cls, min(timeouts.read, max(timeouts.remaining(), 0.001)))
+        self.timeouts = timeouts
+        self.max_bytes = max_bytes
         return self
 
-    def for_connecting(self) -> Silence:
+    def for_connect(self) -> DeadlineTimeout:
         """Return the limit of connecting, under the same deadline."""
-        limits = self.limits
-        return Silence(Limits(limits.connect, limits.connect, limits.deadline))
+        timeouts = self.timeouts
+        return DeadlineTimeout(Timeouts(timeouts.connect, timeouts.connect, timeouts.deadline))
 
 
-class Unsent(HTTPError):
+class ConnectError(HTTPError):
     """There was no connection, so nothing was sent."""
 
     def __init__(self, cause: Exception) -> None:
@@ -79,31 +79,31 @@ class Unsent(HTTPError):
         self.cause = cause
 
 
-class Watched(HTTPConnection):
+class DeadlineHTTPConnection(HTTPConnection):
     """A connection that tells a failure to connect apart, and whose reads keep a deadline."""
 
     _begun: ClientResponse | None = None
     _reader: ResponseReader | None = None
 
     def connect(self) -> None:
-        """Connect, TLS and a proxy's tunnel included, or raise Unsent."""
+        """Connect, TLS and a proxy's tunnel included, or raise ConnectError."""
         silence = self.timeout
-        if isinstance(silence, Silence):
-            self.timeout: float | None = silence.for_connecting()
+        if isinstance(silence, DeadlineTimeout):
+            self.timeout: float | None = silence.for_connect()
         self._reader = None
         try:
             super().connect()
             self._check_tunnel()
         except Exception as error:
-            raise Unsent(error) from error
-        if isinstance(silence, Silence):  # to send with, as over a connection that was open
-            self.sock.settimeout(Silence(silence.limits))
+            raise ConnectError(error) from error
+        if isinstance(silence, DeadlineTimeout):  # to send with, as over a connection that was open
+            self.sock.settimeout(DeadlineTimeout(silence.timeouts))
 
     def response_class(  # type: ignore[override]  # called as the class would be
         self, sock: socket.socket, *arguments: Any, **named: Any
     ) -> ClientResponse:
         """Return a response that keeps the deadline of the time limit set last."""
-        reader: Any = ResponseReader(TimedFile(sock, cast("Silence", self.timeout)))
+        reader: Any = ResponseReader(DeadlineSocketIO(sock, cast("DeadlineTimeout", self.timeout)))
         self._reader = reader
         self._begun = Answer(reader, *arguments, **named)
         return self._begun
@@ -144,7 +144,7 @@ class Watched(HTTPConnection):
         return self._reader.has_left_over
 
 
-class WatchedTls(Watched, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
+class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The same, over TLS."""
 
     @property
@@ -217,7 +217,7 @@ class ResponseReader(io.BufferedReader):
     has_left_over: bool = False
     """Whether bytes were here, when it was closed, that nobody had read."""
 
-    def __init__(self, raw: TimedFile) -> None:
+    def __init__(self, raw: DeadlineSocketIO) -> None:
         super().__init__(raw, _BUFFER_SIZE)
         self._file = raw
 
@@ -245,16 +245,16 @@ class ResponseReader(io.BufferedReader):
         super().close()
 
 
-class TimedFile(io.RawIOBase):
+class DeadlineSocketIO(io.RawIOBase):
     """A socket's bytes, each wait for them bounded by what remains until the deadline."""
 
     has_ended: bool = False
 
-    def __init__(self, sock: socket.socket, silence: Silence) -> None:
+    def __init__(self, sock: socket.socket, silence: DeadlineTimeout) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._silence = silence
-        self._came = 0
+        self._timeout = silence
+        self._bytes_received = 0
 
     def readable(self) -> bool:
         """As io asks."""
@@ -268,15 +268,15 @@ class TimedFile(io.RawIOBase):
         """Wait for bytes, but not past the deadline; refuse more of them than are allowed."""
         if self.has_ended:
             return None
-        left = self._silence.limits.left()
+        left = self._timeout.timeouts.remaining()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
-        if left < self._silence:  # else the socket has its time limit already
+        if left < self._timeout:  # else the socket has its time limit already
             self._sock.settimeout(left)
         size = self._sock.recv_into(buffer)
-        self._came += size
-        if self._silence.most is not None and self._came > self._silence.most:
-            raise HTTPException(f"more than {self._silence.most} bytes came")
+        self._bytes_received += size
+        if self._timeout.max_bytes is not None and self._bytes_received > self._timeout.max_bytes:
+            raise HTTPException(f"more than {self._timeout.max_bytes} bytes came")
         return size
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from typing import Any, Self
 from stcloud._redaction import mask_uuids
 from stcloud.models._codecs import FieldError, is_array, is_object
 from stcloud.models.error import Error
-from stcloud.retry import Outcome, outcome_of
+from stcloud.retry import Outcome, outcome_for_status
 
 _MAX_TEXT = 500
 
@@ -60,7 +60,7 @@ class ApiException(Exception):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Error] = (),
         message: str | None = None,
-        outcome: Outcome = Outcome.SETTLED,
+        outcome: Outcome = Outcome.FINAL,
     ) -> None:
         super().__init__(status, reason)
         self.status = status
@@ -71,17 +71,17 @@ class ApiException(Exception):
         self.message = message
         self.outcome = outcome
         self.attempts = 1
-        self.outcome_unknown: bool = outcome.may_be_done
+        self.outcome_unknown: bool = outcome.may_have_executed
         self.retry_after: float | None = (
-            None if headers is None else _seconds(headers.get("Retry-After"))
+            None if headers is None else _parse_retry_after(headers.get("Retry-After"))
         )
 
     @classmethod
-    def of_answer(
+    def from_response(
         cls, status: int, reason: str | None, body: str, headers: Mapping[str, str]
     ) -> Self:
         """Make the exception of an answer, with what its body says; any body will do."""
-        errors, message = _reasons(body)
+        errors, message = _parse_error_body(body)
         return cls(
             status,
             reason,
@@ -89,10 +89,10 @@ class ApiException(Exception):
             headers=headers,
             errors=errors,
             message=message,
-            outcome=outcome_of(status),
+            outcome=outcome_for_status(status),
         )
 
-    def forget(self, secret: str) -> None:
+    def redact(self, secret: str) -> None:
         """Mask a secret wherever the answer repeated it."""
 
         def without(text: str | None) -> str | None:
@@ -175,19 +175,19 @@ _BY_STATUS = {
 }
 
 
-def exception_for(
+def error_for_status(
     status: int, reason: str | None, body: str, headers: Mapping[str, str]
 ) -> ApiException:
     """Return the exception of an answer whose status is not 2xx."""
     kind = _BY_STATUS.get(status, ServiceException if 500 <= status < 600 else ApiException)
-    failure = kind.of_answer(status, reason, body, headers)
+    failure = kind.from_response(status, reason, body, headers)
     if 300 <= status < 400 and "Location" in headers:
         redirect = f"the redirect to {headers['Location']} is not followed"
         failure.message = f"{failure.message}; {redirect}" if failure.message else redirect
     return failure
 
 
-def _reasons(body: str) -> tuple[list[Error], str | None]:
+def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
     """Return the errors and the message of an answer, as far as its body is readable."""
     try:
         document = json.loads(body)
@@ -203,7 +203,7 @@ def _reasons(body: str) -> tuple[list[Error], str | None]:
     return errors, message if isinstance(message, str) else None
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _parse_retry_after(retry_after: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for: a number, or the time until a date."""
     if retry_after is None:
         return None

@@ -18,7 +18,7 @@ logger: Final = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
 
 
-class Call:
+class CallLog:
     """Tells of one call when it ends, in one line; its fields are listed in docs/logging.md.
 
     Attributes:
@@ -71,7 +71,7 @@ class Call:
         )
 
 
-class Attempt:
+class AttemptLog:
     """Tells of one attempt when it ends, in one line, which has no header and no query."""
 
     __slots__ = ("_method", "_number", "_path", "_started", "size")
@@ -83,7 +83,7 @@ class Attempt:
         self._started = time.monotonic()
         self.size: int = 0
 
-    def ended(self, result: object) -> None:
+    def finish(self, result: object) -> None:
         """Log what came of it: the status, or why there is none."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
@@ -97,7 +97,7 @@ class Attempt:
             )
 
 
-def switch_on(debug: bool, file: str | None, line_format: str) -> None:
+def configure(debug: bool, file: str | None, line_format: str) -> None:
     """Write log lines to a file, or to stderr where ``debug`` asks for lines and nobody listens."""
     if debug:
         logger.setLevel(logging.DEBUG)

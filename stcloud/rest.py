@@ -1,4 +1,4 @@
-"""The one room that knows urllib3: pools, TLS, proxies, time limits, one attempt."""
+"""The one room that knows urllib3: pools, TLS, proxies, time timeouts, one attempt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from urllib3.util.ssl_match_hostname import CertificateError
 
 from stcloud import _validators
 from stcloud.configuration import Configuration
-from stcloud.connection import Limits, Silence, Unsent, Watched, WatchedTls
+from stcloud.connection import (
+    ConnectError,
+    DeadlineHTTPConnection,
+    DeadlineHTTPSConnection,
+    DeadlineTimeout,
+    Timeouts,
+)
 from stcloud.exceptions import (
     ApiException,
     ConnectionException,
@@ -31,7 +37,7 @@ from stcloud.exceptions import (
 )
 from stcloud.retry import Outcome
 
-__all__ = ["ApiException", "Limits", "RawResponse", "RestClient"]
+__all__ = ["ApiException", "RawResponse", "RestClient", "Timeouts"]
 
 RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
@@ -57,12 +63,12 @@ _FAILURES = (
     OSError,
 )
 _ALERT = r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA)"
-_NEVER_SENT = (
+_NON_RETRYABLE = (
     failures.LocationValueError,
     failures.HTTPWarning,
     failures.ProxySchemeUnsupported,
 )
-_WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
+_EXCEPTION_MAP: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
     # the first that fits; urllib3 derives its connection errors from its time-outs
     (failures.NameResolutionError, ConnectionException, "the host's name could not be resolved"),
     (failures.NewConnectionError, ConnectionException, "no connection"),
@@ -78,7 +84,7 @@ _WORDS: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
 )
 
 
-class _Target:
+class _Route:
     """The pool that leads to a host, and what precedes each path that is sent through it."""
 
     def __init__(self, pool: urllib3.HTTPConnectionPool, prefix: str) -> None:
@@ -91,7 +97,7 @@ class RestClient:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._targets: dict[tuple[object, ...], _Target] = {}
+        self._routes: dict[tuple[object, ...], _Route] = {}
         self._process = os.getpid()
 
     def request(
@@ -100,7 +106,7 @@ class RestClient:
         path: str,
         headers: dict[str, str],
         body: bytes | None,
-        limits: Limits,
+        timeouts: Timeouts,
         *,
         raw: bool,
     ) -> RawResponse:
@@ -113,32 +119,34 @@ class RestClient:
         """
         host = self._configuration.host
         try:
-            target = self._target(host, raw)
-            response = target.pool.urlopen(
+            route = self._route(host, raw)
+            response = route.pool.urlopen(
                 method,
-                target.prefix + path,
+                route.prefix + path,
                 body,
                 headers,
                 retries=_ONE_ATTEMPT,
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
-                timeout=Silence(limits, None if raw else self._most()),
-                pool_timeout=max(limits.left(), 0.001),  # type: ignore[arg-type]  # a queue's time limit, any number
+                timeout=DeadlineTimeout(timeouts, None if raw else self._max_wire_bytes()),
+                pool_timeout=max(timeouts.remaining(), 0.001),  # type: ignore[arg-type]  # a queue's time limit, any number
                 preload_content=False,
             )
-        except Unsent as unsent:
-            outcome = Outcome.SETTLED if _is_refusal(unsent.cause) else Outcome.NOT_SENT
-            raise _translated(unsent.cause, host, outcome) from unsent.cause
+        except ConnectError as unsent:
+            outcome = (
+                Outcome.FINAL if _is_permanent_connect_error(unsent.cause) else Outcome.NOT_SENT
+            )
+            raise _map_exception(unsent.cause, host, outcome) from unsent.cause
         except _FAILURES as error:
-            failure = _without_content(error)
-            raise _translated(failure, host, _outcome(error)) from failure
+            failure = _redact_exception(error)
+            raise _map_exception(failure, host, _outcome(error)) from failure
         if response.status < 200:  # but for 100, http.client takes it for the answer
-            _drop(response)
+            _discard_response(response)
             reason = f"{response.status} {response.reason}: no final answer"
             raise ConnectionException(reason=reason, outcome=Outcome.UNKNOWN)
         return response
 
-    def _most(self) -> int:
+    def _max_wire_bytes(self) -> int:
         """Return the bytes that may come over the wire: what frames a body, and headers, too."""
         return 2 * self._configuration.max_response_bytes + 8 * 1024 * 1024
 
@@ -158,45 +166,45 @@ class RestClient:
             length = response.length_remaining
             if length is not None and length <= most and "Content-Encoding" not in response.headers:
                 return response.read()  # the usual case, and the quickest
-            for chunk in _pieces(response):
+            for chunk in _iter_decoded(response):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > most:
                     break
         except (*_FAILURES, ValueError, zlib.error) as error:  # ValueError: odd sizes of chunks
-            _drop(response)
-            failure = _without_content(error)
-            raise _translated(failure, self._configuration.host, _outcome(error)) from failure
+            _discard_response(response)
+            failure = _redact_exception(error)
+            raise _map_exception(failure, self._configuration.host, _outcome(error)) from failure
         if size > most:
-            _drop(response)
+            _discard_response(response)
             if 200 <= response.status < 300:
                 raise UnexpectedResponseException(
                     response.status,
                     response.reason,
                     headers=response.headers,
                     message=f"the answer has more than {most} bytes",
-                    outcome=Outcome.UNREADABLE,
+                    outcome=Outcome.INVALID_RESPONSE,
                 )
         return b"".join(chunks)[:most]
 
-    def renew(self) -> None:
+    def reset_pools(self) -> None:
         """Use new connections from now on; those of calls under way end with them."""
-        self._targets = {}
+        self._routes = {}
 
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
-        targets, self._targets = self._targets, {}
-        for target in targets.values():
-            target.pool.close()
+        routes, self._routes = self._routes, {}
+        for route in routes.values():
+            route.pool.close()
 
-    def _target(self, host: str, raw: bool) -> _Target:
+    def _route(self, host: str, raw: bool) -> _Route:
         if self._process != os.getpid():  # forked: the open sockets are the parent's
-            self._targets, self._process = {}, os.getpid()
+            self._routes, self._process = {}, os.getpid()
         connection = urllib3.HTTPConnectionPool.ConnectionCls  # a recording tool's, while one runs
         key = host, raw, connection, _connection_settings(self._configuration)
-        return self._targets.get(key) or self._targets.setdefault(key, self._new_target(host, raw))
+        return self._routes.get(key) or self._routes.setdefault(key, self._new_route(host, raw))
 
-    def _new_target(self, host: str, raw: bool) -> _Target:
+    def _new_route(self, host: str, raw: bool) -> _Route:
         secure = host.startswith("https:")
         proxy = self._proxy(host)
         settings = self._tls_settings() if secure else {}
@@ -217,11 +225,11 @@ class RestClient:
         pool = manager.connection_from_url(host)
         if not raw:
             _keep_places(pool, settings["maxsize"])
-        kind = WatchedTls if pool.scheme == "https" else Watched
+        kind = DeadlineHTTPSConnection if pool.scheme == "https" else DeadlineHTTPConnection
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
         forwarded = proxy is not None and not secure
-        return _Target(pool, host if forwarded else urlsplit(host).path)
+        return _Route(pool, host if forwarded else urlsplit(host).path)
 
     def _proxy(self, host: str) -> str | None:
         configuration = self._configuration
@@ -248,13 +256,13 @@ class RestClient:
             given = configuration.ssl_ca_cert
             outer = os.environ.get("SSL_CERT_FILE") if configuration.trust_env else None
             source = "ssl_ca_cert" if given else "SSL_CERT_FILE"
-            _load(source, lambda: context.load_verify_locations(given or outer or where()))
+            _load_pem(source, lambda: context.load_verify_locations(given or outer or where()))
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         certificate, key = configuration.cert_file, configuration.key_file
         if certificate is not None:  # an empty password, so that nobody is asked for one
-            _load("cert_file", lambda: context.load_cert_chain(certificate, key, password=""))
+            _load_pem("cert_file", lambda: context.load_cert_chain(certificate, key, password=""))
         return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
 
 
@@ -276,14 +284,14 @@ def _close_idle(places: LifoQueue[Any]) -> None:
             connection.close()
 
 
-def _load(source: str, load: Callable[[], None]) -> None:
+def _load_pem(source: str, load: Callable[[], None]) -> None:
     try:
         load()
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(f"{source} names no readable PEM file of its kind: {error}") from error
 
 
-def _pieces(response: RawResponse) -> Iterator[bytes]:
+def _iter_decoded(response: RawResponse) -> Iterator[bytes]:
     """Read an answer's body in pieces, unpacked, each of a bounded size."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding in ("", "identity"):
@@ -296,7 +304,7 @@ def _pieces(response: RawResponse) -> Iterator[bytes]:
     while chunk := response.read(_CHUNK, decode_content=False):
         while chunk:
             if unpacker is None or (unpacker.eof and chunk.startswith(_GZIP)):
-                unpacker = zlib.decompressobj(_window(chunk))
+                unpacker = zlib.decompressobj(_zlib_wbits(chunk))
             elif unpacker.eof:  # padding follows
                 break
             yield unpacker.decompress(chunk, _CHUNK)
@@ -307,19 +315,19 @@ def _pieces(response: RawResponse) -> Iterator[bytes]:
             raise HTTPException("the compressed body is cut off")
 
 
-def _window(chunk: bytes) -> int:
+def _zlib_wbits(chunk: bytes) -> int:
     """Return what tells zlib the format: gzip, zlib or, as some send for deflate, neither."""
     is_framed = chunk.startswith(_GZIP) or chunk[0] & 0x0F == zlib.DEFLATED
     return zlib.MAX_WBITS + 32 if is_framed else -zlib.MAX_WBITS
 
 
-def _drop(response: RawResponse) -> None:
+def _discard_response(response: RawResponse) -> None:
     """Close the answer's connection, and give its place in the pool back."""
     response.close()
     response.release_conn()
 
 
-def _without_content(error: Exception) -> Exception:
+def _redact_exception(error: Exception) -> Exception:
     """Return the failure, or what stands for one whose causes tell what came, secrets included."""
     kinds = {type(cause) for cause in _causes(error)}
     if kinds & {BadStatusLine, UnknownProtocol}:
@@ -338,7 +346,7 @@ def _causes(error: BaseException) -> Iterator[object]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_permanent_connect_error(error: Exception) -> bool:
     """Whether TLS, or the address itself, stands against connecting; else it may succeed later."""
     lost = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
     return isinstance(error, (ssl.SSLError, ValueError)) and not lost
@@ -350,10 +358,12 @@ def _outcome(error: Exception) -> Outcome:
         return Outcome.NOT_SENT
     # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
     refused = isinstance(error, failures.SSLError) and re.search(_ALERT, str(error)) is not None
-    settled = refused or isinstance(error, _NEVER_SENT)
-    return Outcome.SETTLED if settled else Outcome.UNKNOWN
+    settled = refused or isinstance(error, _NON_RETRYABLE)
+    return Outcome.FINAL if settled else Outcome.UNKNOWN
 
 
-def _translated(error: Exception, host: str, outcome: Outcome) -> ConnectionException:
-    kind, words = next((kind, words) for cause, kind, words in _WORDS if isinstance(error, cause))
+def _map_exception(error: Exception, host: str, outcome: Outcome) -> ConnectionException:
+    kind, words = next(
+        (kind, words) for cause, kind, words in _EXCEPTION_MAP if isinstance(error, cause)
+    )
     return kind(reason=f"{words}: {urlsplit(host).netloc}: {error}", outcome=outcome)

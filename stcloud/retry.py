@@ -27,13 +27,13 @@ class Outcome(Enum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     UNKNOWN = "unknown"
-    UNREADABLE = "unreadable"
-    SETTLED = "settled"
+    INVALID_RESPONSE = "invalid response"
+    FINAL = "final"
 
     @property
-    def may_be_done(self) -> bool:
+    def may_have_executed(self) -> bool:
         """Whether the service may have done what was asked."""
-        return self in (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.UNREADABLE)
+        return self in (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.INVALID_RESPONSE)
 
 
 _ALWAYS = {Outcome.NOT_SENT, Outcome.THROTTLED}
@@ -41,29 +41,29 @@ _IF_IDEMPOTENT = {Outcome.UNAVAILABLE, Outcome.UNKNOWN}
 _IDEMPOTENT = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 
 
-def outcome_of(status: int) -> Outcome:
+def outcome_for_status(status: int) -> Outcome:
     """Return what an answer's status tells; 501 and 505 say for sure that nothing was done."""
     if status == 429:
         return Outcome.THROTTLED
     if status == 503:
         return Outcome.UNAVAILABLE
     if status == 303:  # done, and the result is elsewhere
-        return Outcome.UNREADABLE
+        return Outcome.INVALID_RESPONSE
     if status == 408 or (status >= 500 and status not in (501, 505)):
         return Outcome.UNKNOWN
-    return Outcome.SETTLED
+    return Outcome.FINAL
 
 
 class RetryPolicy(NamedTuple):
-    """How calls are tried again, as plain data; times are in seconds.
+    """When calls are retried, as plain data; times are in seconds.
 
-    A client has ``budget`` points at most. A retry takes some, a success gives what its last
-    retry took, or ``gain``; without points nothing is tried again. So a client adds little load
-    to a service that is down.
+    Retries spend from a budget that all calls of a client share. A success refills it by what
+    its last retry cost, or by ``success_credit``. An empty budget stops retrying, so that a
+    client adds little load to a service that is down.
     """
 
     attempts: int = 3
-    """Attempts in all, the first included."""
+    """Attempts of a call at most, the first included."""
     backoff: float = 0.5
     """The first wait is drawn from 0 to this, each further one from 0 to twice as much."""
     backoff_max: float = 8
@@ -71,52 +71,53 @@ class RetryPolicy(NamedTuple):
     retry_after_max: float = 60
     """If the service asks for a longer wait, the call fails at once."""
     budget: float = 20
-    """Points at the start, and at most."""
-    cost: float = 5
-    """Points that a retry takes."""
-    timeout_cost: float = 10
-    """Points that a retry takes after a time-out, which has kept the service busy for long."""
-    gain: float = 0.5
-    """Points that a success at first attempt gives."""
+    """Capacity of the budget, which it starts with."""
+    retry_cost: float = 5
+    """What a retry costs."""
+    timeout_retry_cost: float = 10
+    """What a retry costs after a timeout, which has kept the service busy for long."""
+    success_credit: float = 0.5
+    """What a success at the first attempt refills."""
 
 
-class Budget:
-    """The points of one client; threads share them."""
+class RetryBudget:
+    """The budget of one client's retries; threads share it."""
 
-    def __init__(self, points: float) -> None:
-        self._points = points
+    def __init__(self, capacity: float) -> None:
+        self._capacity = capacity
+        self._available = capacity
         self._lock = threading.Lock()
 
-    def take(self, points: float) -> bool:
-        """Take points if there are as many."""
+    def acquire(self, cost: float) -> bool:
+        """Spend the cost of a retry; return False if less is available."""
         with self._lock:
-            if self._points < points:
+            if self._available < cost:
                 return False
-            self._points -= points
+            self._available -= cost
             return True
 
-    def give(self, points: float, most: float) -> None:
-        """Add points, up to a bound."""
-        if self._points < most:
+    def release(self, credit: float) -> None:
+        """Refill the budget, up to its capacity."""
+        if self._available < self._capacity:
             with self._lock:
-                self._points = min(most, self._points + points)
+                self._available = min(self._capacity, self._available + credit)
 
 
-class Course:
-    """One call, from its first attempt to its end."""
+class RetryState:
+    """The retries of one call: what was attempted, and whether to go on."""
 
-    __slots__ = ("_budget", "_method", "_policy", "_taken", "attempts", "outcome_unknown")
+    __slots__ = ("_budget", "_last_cost", "_method", "_policy", "attempts", "outcome_unknown")
 
-    def __init__(self, policy: RetryPolicy, budget: Budget, method: str) -> None:
+    def __init__(self, policy: RetryPolicy, budget: RetryBudget, method: str) -> None:
         self._policy = policy
         self._budget = budget
         self._method = method
-        self._taken: float | None = None
+        self._last_cost: float | None = None
         self.attempts: int = 1
         self.outcome_unknown: bool = False
 
-    def wait_after(
-        self, outcome: Outcome, *, timed_out: bool, retry_after: float | None, left: float
+    def next_delay(
+        self, outcome: Outcome, *, timed_out: bool, retry_after: float | None, remaining: float
     ) -> float | None:
         """Return the seconds to wait before the next attempt, None if there is to be none.
 
@@ -124,10 +125,10 @@ class Course:
             outcome: what is known of the attempt that failed.
             timed_out: whether it failed for lack of time.
             retry_after: the seconds that the service asked to wait, if it did.
-            left: the seconds that remain until the call's deadline.
+            remaining: the seconds that remain until the call's deadline.
         """
         policy = self._policy
-        self.outcome_unknown = self.outcome_unknown or outcome.may_be_done
+        self.outcome_unknown = self.outcome_unknown or outcome.may_have_executed
         repeatable = outcome in _ALWAYS or (
             outcome in _IF_IDEMPOTENT and self._method in _IDEMPOTENT
         )
@@ -136,20 +137,20 @@ class Course:
         wait = max(asked, uniform(0, longest))  # noqa: S311  # spreads load, guards no secret
         if not repeatable or self.attempts >= policy.attempts:
             return None
-        if asked > policy.retry_after_max or wait >= left:
+        if asked > policy.retry_after_max or wait >= remaining:
             return None
-        cost = policy.timeout_cost if timed_out else policy.cost
-        if not self._budget.take(cost):
+        cost = policy.timeout_retry_cost if timed_out else policy.retry_cost
+        if not self._budget.acquire(cost):
             return None
-        self._taken = cost
+        self._last_cost = cost
         self.attempts += 1
         return wait
 
-    def was_deleted_before(self, status: int) -> bool:
+    def deleted_by_earlier_attempt(self, status: int) -> bool:
         """Whether a 404 means that an earlier attempt, whose answer was lost, had deleted it."""
         return self._method == "DELETE" and status == 404 and self.outcome_unknown
 
-    def succeeded(self) -> None:
-        """Give back to the budget."""
-        gain = self._policy.gain if self._taken is None else self._taken
-        self._budget.give(gain, self._policy.budget)
+    def record_success(self) -> None:
+        """Refill the budget."""
+        policy = self._policy
+        self._budget.release(policy.success_credit if self._last_cost is None else self._last_cost)

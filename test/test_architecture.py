@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "connection": set(),
     "rest": {"_validators", "configuration", "connection", "exceptions", "retry"},
     "operation": {"models"},
-    "wire": {"_validators", "models"},
+    "_serialization": {"_validators", "models"},
     "api_client": {
         "_background",
         "_validators",
@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
         "rest",
         "retry",
         "version",
-        "wire",
+        "_serialization",
     },
     "_background": set(),
     "api": {"_background", "_validators", "api", "api_client", "models", "operation", "rest"},

@@ -141,7 +141,7 @@ def test_failure_that_passes(
 
 def test_lost_answer_of_a_create(sandbox: Sandbox, connect: Connect, watch: Watch) -> None:
     """The token is there once, and the caller is warned."""
-    sandbox.fail_next("create_app_token", Fault.lost_answer())
+    sandbox.fail_next("create_app_token", Fault.lost_response())
     error = failure(connect(), "create_app_token")
     assert (error.attempts, error.outcome_unknown) == (1, True)
     assert watch.done("create_app_token") == 1
@@ -296,7 +296,9 @@ def test_unsent_succeeds_in_the_end(
 ) -> None:
     """A call made while the service restarts is done once, when it is back."""
     caplog.set_level(logging.DEBUG, "stcloud")
-    api = connect(retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, cost=0))
+    api = connect(
+        retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, retry_cost=0)
+    )
     with refusing_for(sandbox, 0.1):
         assert call(api, operation).success is True
     assert "attempt 2, " in caplog.text
@@ -323,7 +325,7 @@ def test_delete_whose_answer_was_lost(
 ) -> None:
     """The second attempt's 404 means that the first one deleted it; result and log say so."""
     caplog.set_level(logging.INFO, "stcloud")
-    sandbox.fail_next("delete_app_token1", Fault.lost_answer())
+    sandbox.fail_next("delete_app_token1", Fault.lost_response())
     result, status, _ = connect().delete_app_token1_with_http_info(789, 789)
     assert (result.success, status) == (True, 404)
     assert "earlier attempt" in (result.message or "")
@@ -335,7 +337,7 @@ def test_delete_whose_answer_was_lost(
 
 def test_raw_delete_whose_answer_was_lost(sandbox: Sandbox, connect: Connect) -> None:
     """Where the caller wants the response itself, there is none of a success to give."""
-    sandbox.fail_next("delete_app_token1", Fault.lost_answer())
+    sandbox.fail_next("delete_app_token1", Fault.lost_response())
     with pytest.raises(stcloud.NotFoundException) as raised:
         connect().delete_app_token1(789, 789, _preload_content=False)
     assert raised.value.outcome_unknown
@@ -349,7 +351,9 @@ def test_delete_of_what_is_not_there(sandbox: Sandbox, connect: Connect) -> None
     with pytest.raises(stcloud.NotFoundException) as raised:
         connect().delete_app_token1(789, 789)
     assert (raised.value.attempts, raised.value.outcome_unknown) == (3, False)
-    api = connect(retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, cost=0))
+    api = connect(
+        retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, retry_cost=0)
+    )
     with refusing_for(sandbox, 0.1), pytest.raises(stcloud.NotFoundException) as raised:
         api.delete_app_token1(789, 789)
     assert raised.value.attempts > 1
@@ -363,7 +367,7 @@ def test_budget_ends_the_retries_of_a_client(sandbox: Sandbox, connect: Connect)
     assert attempts[0] == 3
     assert attempts[50:] == [1] * 50
     assert sum(attempts) == 10_000 - sandbox.pending_faults
-    assert sum(attempts) - 100 <= RetryPolicy().budget / RetryPolicy().cost
+    assert sum(attempts) - 100 <= RetryPolicy().budget / RetryPolicy().retry_cost
     sandbox.reset()
     assert call(api, "get_app_tokens1").success is True
     assert failure_after_another_client(sandbox, connect) == 3

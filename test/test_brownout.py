@@ -70,14 +70,14 @@ def test_urllib3_tries_four_times(brownout: Any) -> None:
     """``Retry(3)`` is three retries without a wait, after a 503 and after a time-out."""
     for timed_out in (False, True):
         track = brownout.Urllib3Track()
-        waits = [track.after(timed_out=timed_out, left=0) for _ in range(4)]
+        waits = [track.after(timed_out=timed_out, remaining=0) for _ in range(4)]
         assert waits == [0, 0, 0, None]
 
 
 def test_decisions_are_the_package_s_own(brownout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the package's code refuses, the simulated clients do not do."""
-    assert issubclass(brownout.SdkTrack, retry.Course)
-    monkeypatch.setattr(retry.Budget, "take", lambda *_: False)
+    assert issubclass(brownout.SdkTrack, retry.RetryState)
+    monkeypatch.setattr(retry.RetryBudget, "acquire", lambda *_: False)
     assert simulate(brownout, "rejects", retry.RetryPolicy()).amplification == 1
 
 
@@ -91,9 +91,9 @@ def test_same_scenario_has_the_same_result(brownout: Any) -> None:
 def test_new_client_has_all_its_attempts(timed_out: bool) -> None:
     """The default budget lets a script's only call use both retries, also after time-outs."""
     policy = retry.RetryPolicy()
-    call = retry.Course(policy, retry.Budget(policy.budget), "GET")
+    call = retry.RetryState(policy, retry.RetryBudget(policy.budget), "GET")
     for _ in range(policy.attempts):
-        call.wait_after(retry.Outcome.UNKNOWN, timed_out=timed_out, retry_after=None, left=60)
+        call.next_delay(retry.Outcome.UNKNOWN, timed_out=timed_out, retry_after=None, remaining=60)
     assert call.attempts == policy.attempts == 3
 
 
@@ -117,6 +117,12 @@ def test_page_states_the_policy_s_numbers(brownout: Any) -> None:
     page = " ".join(brownout.PAGE.read_text(encoding="utf-8").split())
     policy = retry.RetryPolicy()
     assert f"each client has {policy.budget} points" in page
-    assert f"A retry takes {policy.cost}, one after a time-out {policy.timeout_cost}." in page
-    assert f"one that succeeds at once gives {policy.gain}, never above {policy.budget}" in page
+    assert (
+        f"A retry takes {policy.retry_cost}, one after a time-out {policy.timeout_retry_cost}."
+        in page
+    )
+    assert (
+        f"one that succeeds at once gives {policy.success_credit}, never above {policy.budget}"
+        in page
+    )
     assert f"**Why {brownout.numbers_of(policy)}.**" in page

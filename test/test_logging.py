@@ -149,7 +149,7 @@ def test_success_after_retries(sandbox: Sandbox, connect: Connect, told: Told) -
 
 def test_deleted_by_an_earlier_attempt(sandbox: Sandbox, connect: Connect, told: Told) -> None:
     """A deletion that an earlier attempt has done is no error, and the message says why."""
-    sandbox.fail_next("delete_app_token1", Fault.lost_answer())
+    sandbox.fail_next("delete_app_token1", Fault.lost_response())
     connect().delete_app_token1(789, 789)
     message, fields = told.one()
     assert message.endswith(

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 import stcloud
-from stcloud.connection import Watched
+from stcloud.connection import DeadlineHTTPConnection
 from stcloud.sandbox import Fault, Sandbox
 
 Connect = Callable[..., stcloud.TokensApiControllerApi]
@@ -104,13 +104,13 @@ def test_client_outlives_the_recording(
 ) -> None:
     """A client records within a cassette, and has its own connections before and after."""
     connected = []
-    connect_watched = Watched.connect
+    connect_watched = DeadlineHTTPConnection.connect
 
-    def noted(connection: Watched) -> None:
+    def noted(connection: DeadlineHTTPConnection) -> None:
         connected.append(connection)
         connect_watched(connection)
 
-    monkeypatch.setattr(Watched, "connect", noted)
+    monkeypatch.setattr(DeadlineHTTPConnection, "connect", noted)
     api = connect()
     api.create_app_token({}, 789)
     with recorder.use_cassette(cassette) as recording:

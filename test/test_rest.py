@@ -19,7 +19,7 @@ from scripted_server import Reply, ScriptedServer, unused_address
 
 import stcloud
 from stcloud import rest
-from stcloud.connection import Limits, Silence, TimedFile, Watched
+from stcloud.connection import DeadlineHTTPConnection, DeadlineSocketIO, DeadlineTimeout, Timeouts
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -52,10 +52,10 @@ def test_each_wait_is_for_what_is_left() -> None:
     """A read begins with the time that remains until the deadline, not with that of the first."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        silence = Silence(Limits(5, 30, time.monotonic() + 20))
+        silence = DeadlineTimeout(Timeouts(5, 30, time.monotonic() + 20))
         ours.settimeout(silence)
         theirs.send(b"a")
-        assert TimedFile(ours, silence).readinto(bytearray(1)) == 1
+        assert DeadlineSocketIO(ours, silence).readinto(bytearray(1)) == 1
         left = ours.gettimeout()
     assert left is not None
     assert left < silence
@@ -66,20 +66,20 @@ def test_sending_has_the_limit_of_silence(sandbox: Sandbox) -> None:
     configuration = stcloud.Configuration(
         host=sandbox.url, api_key=sandbox.api_key, connect_timeout=3, read_timeout=7
     )
-    limits: list[float | None] = []
+    timeouts: list[float | None] = []
 
-    class Noted(Watched):
+    class Noted(DeadlineHTTPConnection):
         def send(self, data: Any) -> None:
             super().send(data)
-            limits.append(self.sock.gettimeout() if self.sock else None)
+            timeouts.append(self.sock.gettimeout() if self.sock else None)
 
     with stcloud.ApiClient(configuration) as client, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stcloud.rest.Watched", Noted)
+        patch.setattr("stcloud.rest.DeadlineHTTPConnection", Noted)
         api = stcloud.TokensApiControllerApi(client)
         for _ in range(2):
             api.create_app_token({}, sandbox.app_id)
-    assert limits
-    assert {round(limit or 0) for limit in limits} == {7}
+    assert timeouts
+    assert {round(limit or 0) for limit in timeouts} == {7}
 
 
 SECRET = b'{"token": "plain-secret"}'

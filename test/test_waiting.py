@@ -141,7 +141,7 @@ def test_deadline_is_over_connecting(connect: Connect) -> None:
 def test_deadline_is_over_all_attempts(sandbox: Sandbox, connect: Connect) -> None:
     """Attempts that each take less than the deadline do not add up to more than it."""
     sandbox.fail_next(None, Fault.hang(50), times=99)
-    policy = RetryPolicy(attempts=99, backoff=0.001, cost=0)
+    policy = RetryPolicy(attempts=99, backoff=0.001, retry_cost=0)
     api = connect(deadline=0.8, read_timeout=0.2, retries=policy)
     error = failure(api, "get_app_tokens1")
     assert error.attempts == 99 - sandbox.pending_faults

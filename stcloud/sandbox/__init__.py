@@ -9,7 +9,7 @@ It is for trying the SDK without an account and for tests of programs that use i
 
 What goes wrong can be told as well; the worst, a write whose answer is lost, is one line::
 
-    sandbox.fail_next("create_app_token", Fault.lost_answer())
+    sandbox.fail_next("create_app_token", Fault.lost_response())
 
 ``python -m stcloud.sandbox`` runs it for a person. Both need the extra ``sandbox``.
 """

@@ -31,7 +31,7 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def lost_answer(cls) -> Fault:
+    def lost_response(cls) -> Fault:
         """The write is committed, then the connection is reset: the caller cannot know."""
         return cls.reset(committed=True)
 

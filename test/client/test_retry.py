@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from stcloud.retry import Budget, Course, Outcome, RetryPolicy, outcome_of
+from stcloud.retry import Outcome, RetryBudget, RetryPolicy, RetryState, outcome_for_status
 
 IDEMPOTENT, NOT = ["GET", "HEAD", "PUT", "DELETE"], ["POST", "PATCH"]
 AGAIN = {
@@ -11,24 +11,26 @@ AGAIN = {
     Outcome.THROTTLED: {*IDEMPOTENT, *NOT},
     Outcome.UNAVAILABLE: {*IDEMPOTENT},
     Outcome.UNKNOWN: {*IDEMPOTENT},
-    Outcome.UNREADABLE: set(),
-    Outcome.SETTLED: set(),
+    Outcome.INVALID_RESPONSE: set(),
+    Outcome.FINAL: set(),
 }
 
 
-def course(method: str = "GET", points: float = 100, **policy: Any) -> Course:
-    return Course(RetryPolicy()._replace(**policy), Budget(points), method)
+def course(method: str = "GET", points: float = 100, **policy: Any) -> RetryState:
+    return RetryState(RetryPolicy()._replace(**policy), RetryBudget(points), method)
 
 
 def wait(
-    call: Course,
+    call: RetryState,
     outcome: Outcome = Outcome.NOT_SENT,
     *,
     timed_out: bool = False,
     retry_after: float | None = None,
-    left: float = 60,
+    remaining: float = 60,
 ) -> float | None:
-    return call.wait_after(outcome, timed_out=timed_out, retry_after=retry_after, left=left)
+    return call.next_delay(
+        outcome, timed_out=timed_out, retry_after=retry_after, remaining=remaining
+    )
 
 
 @pytest.mark.parametrize("method", IDEMPOTENT + NOT)
@@ -43,7 +45,7 @@ def test_outcome_and_method_decide(outcome: Outcome, method: str) -> None:
 @pytest.mark.parametrize(
     ("statuses", "outcome"),
     [
-        ([400, 401, 403, 404, 409, 425, 301, 501, 505], Outcome.SETTLED),
+        ([400, 401, 403, 404, 409, 425, 301, 501, 505], Outcome.FINAL),
         ([429], Outcome.THROTTLED),
         ([503], Outcome.UNAVAILABLE),
         ([408, 500, 502, 504, 507, 520, 599], Outcome.UNKNOWN),
@@ -51,7 +53,7 @@ def test_outcome_and_method_decide(outcome: Outcome, method: str) -> None:
 )
 def test_status_tells_the_outcome(statuses: list[int], outcome: Outcome) -> None:
     """Each status belongs to one row of the table."""
-    assert {outcome_of(status) for status in statuses} == {outcome}
+    assert {outcome_for_status(status) for status in statuses} == {outcome}
 
 
 def test_attempts_are_counted() -> None:
@@ -70,7 +72,7 @@ def test_waits_grow_and_are_spread() -> None:
         for _ in range(400):
             call = course(attempts=99)
             call.attempts = number + 1
-            drawn.append(wait(call, left=1e9) or 0)
+            drawn.append(wait(call, remaining=1e9) or 0)
         assert 0 <= min(drawn) < bound / 4
         assert bound * 3 / 4 < max(drawn) <= bound
 
@@ -78,15 +80,17 @@ def test_waits_grow_and_are_spread() -> None:
 @pytest.mark.parametrize(("asked", "granted"), [(0, True), (20, True), (60, True), (60.5, False)])
 def test_retry_after_is_a_lower_bound(asked: float, granted: bool) -> None:
     """The wait is at least what the service asks; more than the bound is not waited for."""
-    given = wait(course(), Outcome.THROTTLED, retry_after=asked, left=1000)
+    given = wait(course(), Outcome.THROTTLED, retry_after=asked, remaining=1000)
     assert (given is not None) == granted
     assert given is None or asked <= given <= max(asked, 0.5)
 
 
-@pytest.mark.parametrize(("left", "granted"), [(20.1, True), (20, False), (0, False), (-5, False)])
-def test_no_wait_outlasts_the_deadline(left: float, granted: bool) -> None:
+@pytest.mark.parametrize(
+    ("remaining", "granted"), [(20.1, True), (20, False), (0, False), (-5, False)]
+)
+def test_no_wait_outlasts_the_deadline(remaining: float, granted: bool) -> None:
     """A wait that would end after the deadline is not begun."""
-    given = wait(course(), Outcome.THROTTLED, retry_after=20, left=left)
+    given = wait(course(), Outcome.THROTTLED, retry_after=20, remaining=remaining)
     assert (given is not None) == granted
 
 
@@ -95,26 +99,26 @@ def test_unknown_outcome_is_remembered() -> None:
     call = course("DELETE")
     wait(call, Outcome.THROTTLED)
     assert not call.outcome_unknown
-    assert not call.was_deleted_before(404)
+    assert not call.deleted_by_earlier_attempt(404)
     wait(call, Outcome.UNKNOWN)
-    wait(call, Outcome.SETTLED)
+    wait(call, Outcome.FINAL)
     assert call.outcome_unknown
-    assert call.was_deleted_before(404)
-    assert not call.was_deleted_before(403)
+    assert call.deleted_by_earlier_attempt(404)
+    assert not call.deleted_by_earlier_attempt(403)
 
 
 def test_only_a_delete_was_deleted_before() -> None:
     """A 404 to anything else is a 404."""
     call = course("PUT")
     wait(call, Outcome.UNKNOWN)
-    assert not call.was_deleted_before(404)
+    assert not call.deleted_by_earlier_attempt(404)
 
 
 def test_budget_ends_the_retries() -> None:
     """A retry takes its cost, one after a time-out more; without points there is none."""
-    budget, policy = Budget(25), RetryPolicy(cost=5, timeout_cost=10)
+    budget, policy = RetryBudget(25), RetryPolicy(retry_cost=5, timeout_retry_cost=10)
     granted = [
-        wait(Course(policy, budget, "GET"), timed_out=timed_out) is not None
+        wait(RetryState(policy, budget, "GET"), timed_out=timed_out) is not None
         for timed_out in (True, False, True, True, False)
     ]
     assert granted == [True, True, True, False, False]
@@ -122,32 +126,32 @@ def test_budget_ends_the_retries() -> None:
 
 def test_success_fills_the_budget() -> None:
     """A success gives what its last retry took, else the gain, and never above the budget."""
-    policy = RetryPolicy(budget=20, cost=5, timeout_cost=10, gain=1)
-    budget = Budget(20)
-    first = Course(policy, budget, "GET")
-    wait(first, timed_out=True)  # 10 left
-    first.succeeded()  # 20
-    Course(policy, budget, "GET").succeeded()  # stays 20
-    assert not budget.take(20.5)
-    assert budget.take(20)
-    Course(policy, budget, "GET").succeeded()
-    assert not budget.take(1.5)
-    assert budget.take(1)
-    second = Course(policy, full := Budget(20), "GET")
-    wait(second)  # 15 left
+    policy = RetryPolicy(budget=20, retry_cost=5, timeout_retry_cost=10, success_credit=1)
+    budget = RetryBudget(20)
+    first = RetryState(policy, budget, "GET")
+    wait(first, timed_out=True)  # 10 remaining
+    first.record_success()  # 20
+    RetryState(policy, budget, "GET").record_success()  # stays 20
+    assert not budget.acquire(20.5)
+    assert budget.acquire(20)
+    RetryState(policy, budget, "GET").record_success()
+    assert not budget.acquire(1.5)
+    assert budget.acquire(1)
+    second = RetryState(policy, full := RetryBudget(20), "GET")
+    wait(second)  # 15 remaining
     for _ in range(2):
-        Course(policy, full, "GET").succeeded()  # 17
-    second.succeeded()  # 22, were there no bound
-    assert not full.take(20.5)
+        RetryState(policy, full, "GET").record_success()  # 17
+    second.record_success()  # 22, were there no bound
+    assert not full.acquire(20.5)
 
 
 def test_threads_share_the_budget() -> None:
     """However many threads take at once, no point is spent twice."""
-    budget = Budget(1000)
+    budget = RetryBudget(1000)
     taken: list[bool] = []
 
     def take() -> None:
-        taken.extend(budget.take(1) for _ in range(500))
+        taken.extend(budget.acquire(1) for _ in range(500))
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:

@@ -104,7 +104,7 @@ def test_reset(peer: Peer, committed: bool) -> None:
 
 def test_lost_answer(peer: Peer) -> None:
     """The write is committed, and the connection reset."""
-    peer.sandbox.fail_next(CREATE, Fault.lost_answer())
+    peer.sandbox.fail_next(CREATE, Fault.lost_response())
     peer.expect_reset()
     assert peer.tokens() == 1
 
@@ -306,7 +306,7 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
 
 def test_fault_is_plain_data() -> None:
     """Faults compare, hash and print as what they are."""
-    assert Fault.lost_answer() == Fault.reset(committed=True)
+    assert Fault.lost_response() == Fault.reset(committed=True)
     assert len({Fault.status(503, {"Retry-After": "1"}), Fault.hang(1), Fault.hang(1)}) == 2
     assert "seconds=1" in repr(Fault.hang(1))
 

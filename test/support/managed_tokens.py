@@ -137,7 +137,7 @@ def raise_it(_: stcloud.TokenDto) -> None:
 
 FAULTS = {
     "lost before the write": Fault.reset(),
-    "lost after the write": Fault.lost_answer(),
+    "lost after the write": Fault.lost_response(),
     "429": Fault.status(429),
     "500 after the write": Fault.status(500, committed=True),
     "time-out before the write": Fault.hang(9),

@@ -292,9 +292,9 @@ def test_what_has_not_run_has_not_published(
 def test_lost_answer_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
     """The list tells that it was made."""
     manager = TokenManager(connect(retries=0), service.sandbox.app_id)
-    service.sandbox.fail_next("update_app_token", Fault.lost_answer())
+    service.sandbox.fail_next("update_app_token", Fault.lost_response())
     assert manager.ensure(NAME).name == NAME
-    service.sandbox.fail_next("update_app_token", Fault.lost_answer(), 4)
+    service.sandbox.fail_next("update_app_token", Fault.lost_response(), 4)
     rotation = manager.rotate(NAME, service.publish)
     assert service.kinds == [("named", True), ("off", False)]
     assert [step.step for step in rotation.done] == ["create", "publish"]

@@ -31,7 +31,7 @@ def to_json(data: object) -> bytes:
     return _encode(data).encode()
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """Return what JSON can hold of models, dates and containers of them.
 
     Raises:
@@ -41,17 +41,19 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):
-        return _document(value, type(value).__name__)
+        return _model_to_json(value, type(value).__name__)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in cast("Mapping[object, Any]", value).items()}
+        return {
+            str(key): to_jsonable(item) for key, item in cast("Mapping[object, Any]", value).items()
+        }
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in cast("Iterable[Any]", value)]
+        return [to_jsonable(item) for item in cast("Iterable[Any]", value)]
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
-def body(model: type[Model], value: object) -> dict[str, Any]:
+def serialize_body(model: type[Model], value: object) -> dict[str, Any]:
     """Return the data of a request's body, given as its model or as a dict of the same fields.
 
     Raises:
@@ -65,10 +67,10 @@ def body(model: type[Model], value: object) -> dict[str, Any]:
             raise TypeError(f"body: {model.__name__} has no field {name!r}; it has {known}")
     if not isinstance(value, model):
         raise _validators.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
-    return _document(value, f"body: {model.__name__}")
+    return _model_to_json(value, f"body: {model.__name__}")
 
 
-def _document(value: Model, place: str) -> dict[str, Any]:
+def _model_to_json(value: Model, place: str) -> dict[str, Any]:
     try:
         return value.to_json()
     except FieldError as error:
@@ -100,7 +102,9 @@ def path(
     if not filled.startswith("/") or not _validators.is_visible(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
-    encoded = urlencode([(name, _parameter(plain(value))) for name, value in pairs], doseq=True)
+    encoded = urlencode(
+        [(name, _parameter(to_jsonable(value))) for name, value in pairs], doseq=True
+    )
     return f"{filled}?{encoded}" if encoded else filled
 
 

@@ -393,8 +393,8 @@ def tables(runs: Sequence[Run]) -> str:
             _rates_table(found),
             "Other numbers (`budget` / `retry_cost` / `timeout_retry_cost` / `success_credit`), "
             "for clients that call once a second. Left, requests per call while 90%, 50% or "
-            "30% of the capacity is gone and the service rejects; right, failed calls while nothing is gone, but 1%, 10% or "
-            "20% of all requests are answered 503 by chance:",
+            "30% of the capacity is gone and the service rejects; right, failed calls while "
+            "nothing is gone, but 1%, 10% or 20% of all requests are answered 503 by chance:",
             _numbers_table(found),
         )
     )

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, and where a fact stands."""
+"""Which module may import which, and which package is used where."""
 
 import ast
 import importlib
@@ -10,8 +10,8 @@ import stcloud
 
 SOURCE = Path(stcloud.__file__).parent
 
-# Each room and the rooms that it may import; a folder stands for all of its files.
-ROOMS: dict[str, set[str]] = {
+# Each module and those that it may import; a folder stands for all of its files.
+MODULES: dict[str, set[str]] = {
     "version": set(),
     "_redaction": set(),
     "logs": {"_redaction"},
@@ -22,8 +22,8 @@ ROOMS: dict[str, set[str]] = {
     "models._codecs": set(),
     "models.model": {"_redaction", "models._codecs"},
     "exceptions": {"_redaction", "models", "retry"},
-    "connection": set(),
-    "rest": {"_validators", "configuration", "connection", "exceptions", "retry"},
+    "_transport": {"_transport", "_validators", "configuration", "exceptions", "retry"},
+    "rest": {"_transport", "configuration", "exceptions", "retry"},
     "operation": {"models"},
     "_serialization": {"_validators", "models"},
     "api_client": {
@@ -66,10 +66,10 @@ ROOMS: dict[str, set[str]] = {
         "version",
     },
 }
-# What each room may use of the world outside the standard library.
+# What each module may use of the world outside the standard library.
 PACKAGES = {
-    "connection": {"urllib3"},
-    "rest": {"urllib3", "certifi"},
+    "_transport": {"urllib3", "certifi"},
+    "rest": {"urllib3"},
     "_validators": {"six"},
     "models._codecs": {"dateutil"},
     "sandbox": {"werkzeug", "jsonschema"},
@@ -97,35 +97,35 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def room(module: str) -> str:
-    """Return the innermost room of a module."""
-    while module not in ROOMS:
+def layer(module: str) -> str:
+    """Return the innermost entry of the rules for a module."""
+    while module not in MODULES:
         module = module.rpartition(".")[0]
     return module
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_imports_run_downwards_only(module: str) -> None:
-    """A module imports of its own package what its room may, and nothing above it."""
+    """A module imports of this package what the rules allow, and nothing above it."""
     own = {name for name in imports(FILES[module]) if name.split(".")[0] == "stcloud"}
-    rooms = {room(name.removeprefix("stcloud").lstrip(".")) for name in own}
-    allowed = ROOMS[room(module)]
-    assert {name for name in rooms if not {name, name.split(".")[0]} & allowed} == set()
+    found = {layer(name.removeprefix("stcloud").lstrip(".")) for name in own}
+    allowed = MODULES[layer(module)]
+    assert {name for name in found if not {name, name.split(".")[0]} & allowed} == set()
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_packages_are_used_where_they_belong(module: str) -> None:
-    """urllib3, certifi, six and dateutil each have one room; nothing else is needed to run."""
+    """urllib3, certifi, six and dateutil are used in one module or package each; nothing else is needed to run."""
     import sys
 
     outside = {name.split(".")[0] for name in imports(FILES[module])}
     outside -= sys.stdlib_module_names | {"stcloud", "_typeshed"}
-    assert outside <= PACKAGES.get(room(module), set())
+    assert outside <= PACKAGES.get(layer(module), set())
 
 
-def test_rooms_exist() -> None:
-    """The rules name no room that is gone."""
-    assert {name for name in ROOMS if not any(file.startswith(name) for file in FILES)} == set()
+def test_modules_exist() -> None:
+    """The rules name no module that is gone."""
+    assert {name for name in MODULES if not any(file.startswith(name) for file in FILES)} == set()
 
 
 def test_public_names_are_sorted_and_there() -> None:

@@ -19,7 +19,7 @@ from operations import OPERATIONS
 from scripted_server import Reply, ScriptedServer
 
 import stcloud
-from stcloud.connection import Answer
+from stcloud._transport.head import HeadResponse
 from stcloud.rest import RestClient
 
 HTTP_DATE = (
@@ -264,7 +264,7 @@ def read(kind: type[http.client.HTTPResponse], sent: bytes, method: str) -> Any:
 def assert_read_alike(head: bytes, method: str = "GET") -> None:
     """Status, headers, framing and the first byte of the body are the same, or the error is."""
     sent = head + AFTER
-    assert read(Answer, sent, method) == read(http.client.HTTPResponse, sent, method)
+    assert read(HeadResponse, sent, method) == read(http.client.HTTPResponse, sent, method)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -289,7 +289,7 @@ def test_debug_output_is_that_of_http_client(capsys: pytest.CaptureFixture[str])
     """Someone who asks http.client to print what comes sees it."""
     sent = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" + AFTER
     printed = []
-    for kind in (Answer, http.client.HTTPResponse):
+    for kind in (HeadResponse, http.client.HTTPResponse):
         kind(cast("Any", Wire(sent)), debuglevel=1, method="GET").begin()
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1] != ""
@@ -300,4 +300,4 @@ def test_ordinary_head_needs_no_email_parser(monkeypatch: pytest.MonkeyPatch, li
     """What servers usually send is read without it, or the time saved would be lost unseen."""
     monkeypatch.delattr(http.client, "parse_headers")
     sent = b"HTTP/1.1 200 OK\r\nDate: today\r\nConnection: keep-alive\r\n" + line + b"\r\n\r\n"
-    assert read(Answer, sent + AFTER, "GET")[1] == 200
+    assert read(HeadResponse, sent + AFTER, "GET")[1] == 200

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 import stcloud
-from stcloud.connection import DeadlineHTTPConnection
+from stcloud._transport.connection import DeadlineHTTPConnection
 from stcloud.sandbox import Fault, Sandbox
 
 Connect = Callable[..., stcloud.TokensApiControllerApi]

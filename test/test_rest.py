@@ -19,7 +19,12 @@ from scripted_server import Reply, ScriptedServer, unused_address
 
 import stcloud
 from stcloud import rest
-from stcloud.connection import DeadlineHTTPConnection, DeadlineSocketIO, DeadlineTimeout, Timeouts
+from stcloud._transport.connection import (
+    DeadlineHTTPConnection,
+    DeadlineSocketIO,
+    DeadlineTimeout,
+    Timeouts,
+)
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -74,7 +79,7 @@ def test_sending_has_the_limit_of_silence(sandbox: Sandbox) -> None:
             timeouts.append(self.sock.gettimeout() if self.sock else None)
 
     with stcloud.ApiClient(configuration) as client, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stcloud.rest.DeadlineHTTPConnection", Noted)
+        patch.setattr("stcloud._transport.pools.DeadlineHTTPConnection", Noted)
         api = stcloud.TokensApiControllerApi(client)
         for _ in range(2):
             api.create_app_token({}, sandbox.app_id)

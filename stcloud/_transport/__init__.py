@@ -1,0 +1,1 @@
+"""How requests travel: the only package that knows urllib3 and sockets."""

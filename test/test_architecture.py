@@ -115,7 +115,7 @@ def test_imports_run_downwards_only(module: str) -> None:
 
 @pytest.mark.parametrize("module", FILES)
 def test_packages_are_used_where_they_belong(module: str) -> None:
-    """urllib3, certifi, six and dateutil are used in one module or package each; nothing else is needed to run."""
+    """Each runtime package is used by one layer; nothing else is needed to run."""
     import sys
 
     outside = {name.split(".")[0] for name in imports(FILES[module])}

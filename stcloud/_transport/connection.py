@@ -93,7 +93,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         return self._begun
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 does
-        """Return the response; if reading its headers fails, close it, since it holds the socket."""
+        """Return the response; close it if reading fails, since it holds the socket open."""
         try:
             response = super().getresponse()
         except BaseException:

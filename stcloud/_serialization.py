@@ -99,7 +99,7 @@ def path(
         filled = filled.replace(f"{{{name}}}", text)
     if "{" in filled:
         raise ValueError(f"path_params lacks a parameter of {template!r}")
-    if not filled.startswith("/") or not _validators.is_visible(filled):
+    if not filled.startswith("/") or not _validators.is_printable_ascii(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
     encoded = urlencode(

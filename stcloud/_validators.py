@@ -43,7 +43,7 @@ def _decoded(value: bytes) -> str:
         return ""
 
 
-def is_visible(value: str) -> bool:
+def is_printable_ascii(value: str) -> bool:
     """Whether the text is of the characters that a URL may have: ASCII that is seen."""
     return value.isascii() and value.isprintable() and " " not in value
 
@@ -68,7 +68,7 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
     except ValueError:
         absolute = False
     problems = {
-        "has spaces, control or non-ASCII characters": not is_visible(value),
+        "has spaces, control or non-ASCII characters": not is_printable_ascii(value),
         "is not absolute": not absolute or "\\" in value,
         "has credentials": "@" in value and not credentials,
         "has a query or a fragment": "?" in value or "#" in value,
@@ -110,7 +110,7 @@ def instance(name: str, value: object, kind: type[T]) -> T:
     raise wrong_type(name, kind.__name__, value)
 
 
-def flag(name: str, value: object) -> bool:
+def boolean(name: str, value: object) -> bool:
     """True or False."""
     if isinstance(value, bool):
         return value
@@ -155,19 +155,19 @@ def name_or_false(name: str, value: object) -> str | bool:
     raise wrong_type(name, "a host name or False", value)
 
 
-def function(name: str, value: object) -> Any:
+def callable_(name: str, value: object) -> Any:
     """Something that can be called."""
     if callable(value):
         return value
     raise wrong_type(name, "callable", value)
 
 
-def whole(name: str, value: object, *, least: int = 1) -> int:
+def positive_int(name: str, value: object, *, minimum: int = 1) -> int:
     """An int that is not too small."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type(name, "int", value)
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at minimum {minimum}, not {value}")
     return value
 
 
@@ -180,7 +180,7 @@ def seconds(name: str, value: object) -> float:
     raise ValueError(f"{name} must be a positive number of seconds below {TIMEOUT_MAX:.0f}")
 
 
-def amount(name: str, value: object) -> float:
+def non_negative(name: str, value: object) -> float:
     """A number that is not negative; it may be infinite."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise wrong_type(name, "a number", value)

@@ -32,8 +32,8 @@ AUTHORIZATION = "Authorization"
 REGIONS = {"US": "https://apps.sematext.com", "EU": "https://apps.eu.sematext.com"}
 """Region -> address of the service."""
 
-Given = TypeVar("Given", contravariant=True)
-Kept = TypeVar("Kept", covariant=True)
+SetT = TypeVar("SetT", contravariant=True)
+GetT = TypeVar("GetT", covariant=True)
 T = TypeVar("T")
 
 
@@ -47,7 +47,7 @@ class HeaderDict(UserDict[str, str]):
     Bytes are decoded. None and the empty text mean that there is none.
     """
 
-    def __init__(self, owner: str, texts: Texts) -> None:
+    def __init__(self, owner: str, texts: HeaderMapping) -> None:
         self.owner = owner
         super().__init__(texts)
 
@@ -66,11 +66,11 @@ class HeaderDict(UserDict[str, str]):
         return repr({name: text and "****" for name, text in self.data.items()})
 
 
-class Setting(Generic[Given, Kept]):
+class Setting(Generic[SetT, GetT]):
     """An attribute that is checked when it is set."""
 
     def __init__(
-        self, check: Callable[[str, Any], Kept], *, default: Any = None, secret: bool = False
+        self, check: Callable[[str, Any], GetT], *, default: Any = None, secret: bool = False
     ) -> None:
         self.check = check
         self.default = default
@@ -84,14 +84,14 @@ class Setting(Generic[Given, Kept]):
         @overload
         def __get__(self, instance: None, owner: type) -> Self: ...
         @overload
-        def __get__(self, instance: object, owner: type) -> Kept: ...
+        def __get__(self, instance: object, owner: type) -> GetT: ...
         def __get__(self, instance: object, owner: type) -> object: ...
 
-    def __set__(self, instance: object, value: Given) -> None:
+    def __set__(self, instance: object, value: SetT) -> None:
         instance.__dict__[self.name] = self.check(self.name, value)
 
 
-class Plain(Setting[T, T]):
+class SimpleSetting(Setting[T, T]):
     """A setting that is kept as the type in which it is given."""
 
 
@@ -135,7 +135,7 @@ def _header_texts(name: str, value: object) -> HeaderDict:
     if isinstance(value, (str, bytes)):
         value = {AUTHORIZATION: value and _validators.header_text(name, value)}
     if isinstance(value, Mapping):
-        return HeaderDict(name, cast("Texts", value))
+        return HeaderDict(name, cast("HeaderMapping", value))
     raise _validators.wrong_type(name, "str, bytes or a dict", value)
 
 
@@ -154,19 +154,19 @@ def _log_format(name: str, value: object) -> str:
 
 def _retries(name: str, value: object) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
-        _validators.whole(f"{name}.attempts", value.attempts)
+        _validators.positive_int(f"{name}.attempts", value.attempts)
         for field, number in value._asdict().items():
-            _validators.amount(f"{name}.{field}", number)
+            _validators.non_negative(f"{name}.{field}", number)
         return value
-    return RetryPolicy(attempts=1 + _validators.whole(name, value, least=0))
+    return RetryPolicy(attempts=1 + _validators.positive_int(name, value, minimum=0))
 
 
-Texts: TypeAlias = Mapping[str, str]
+HeaderMapping: TypeAlias = Mapping[str, str]
 Path: TypeAlias = str | os.PathLike[str]
 Hook: TypeAlias = Callable[["Configuration"], object]
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(Setting, Plain, Region))
+@dataclass_transform(kw_only_default=True, field_specifiers=(Setting, SimpleSetting, Region))
 class Settings:
     """Type checkers draw the keywords of a subclass's constructor from its settings."""
 
@@ -182,35 +182,37 @@ class Configuration(Settings):
 
     region: Region = Region(_region, default=None)
     """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts."""
-    host: Plain[str] = Plain(_host, default=REGIONS["US"])
+    host: SimpleSetting[str] = SimpleSetting(_host, default=REGIONS["US"])
     """Address of the service; it may have a base path."""
-    api_key: Setting[str | bytes | Texts, HeaderDict] = Setting(
+    api_key: Setting[str | bytes | HeaderMapping, HeaderDict] = Setting(
         _header_texts, default={}, secret=True
     )
     """The API key, under ``"Authorization"``; text or bytes alone stand for it."""
-    api_key_prefix: Setting[str | bytes | Texts, HeaderDict] = Setting(
+    api_key_prefix: Setting[str | bytes | HeaderMapping, HeaderDict] = Setting(
         _header_texts, default="apiKey"
     )
     """The word before the key, unless the key starts with it; empty for none."""
-    refresh_api_key_hook: Plain[Hook | None] = Plain(
-        _validators.optional(_validators.function), default=None
+    refresh_api_key_hook: SimpleSetting[Hook | None] = SimpleSetting(
+        _validators.optional(_validators.callable_), default=None
     )
     """Called with the configuration before the key is read, to set a fresh one."""
-    username: Plain[str | None] = Plain(_validators.optional(_validators.text), default=None)
+    username: SimpleSetting[str | None] = SimpleSetting(
+        _validators.optional(_validators.text), default=None
+    )
     """Unused by this API."""
-    password: Plain[str | None] = Plain(
+    password: SimpleSetting[str | None] = SimpleSetting(
         _validators.optional(_validators.text), default=None, secret=True
     )
     """Unused by this API."""
-    connect_timeout: Plain[float] = Plain(_validators.seconds, default=5)
+    connect_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=5)
     """Seconds that connecting may take."""
-    read_timeout: Plain[float] = Plain(_validators.seconds, default=30)
+    read_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=30)
     """Seconds that the server may be silent."""
-    deadline: Plain[float] = Plain(_validators.seconds, default=60)
+    deadline: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=60)
     """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
     """How often a call may be tried again, 0 for never, or a policy."""
-    verify_ssl: Plain[bool] = Plain(_validators.flag, default=True)
+    verify_ssl: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=True)
     """Whether the server's certificate and name are verified."""
     ssl_ca_cert: Setting[Path | None, str | None] = Setting(
         _validators.optional(_validators.file), default=None
@@ -224,32 +226,38 @@ class Configuration(Settings):
         _validators.optional(_validators.file), default=None
     )
     """File of the client certificate's key (PEM), unless ``cert_file`` has it."""
-    assert_hostname: Plain[str | bool | None] = Plain(
+    assert_hostname: SimpleSetting[str | bool | None] = SimpleSetting(
         _validators.optional(_validators.name_or_false), default=None
     )
     """The name to expect in the certificate, instead of the host's; False for any."""
-    proxy: Plain[str | None] = Plain(_validators.optional(_proxy), default=None, secret=True)
+    proxy: SimpleSetting[str | None] = SimpleSetting(
+        _validators.optional(_proxy), default=None, secret=True
+    )
     """URL of a proxy; it may have credentials."""
-    trust_env: Plain[bool] = Plain(_validators.flag, default=True)
+    trust_env: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=True)
     """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``
     count."""
-    max_response_bytes: Plain[int] = Plain(_validators.whole, default=64 * 1024 * 1024)
+    max_response_bytes: SimpleSetting[int] = SimpleSetting(
+        _validators.positive_int, default=64 * 1024 * 1024
+    )
     """Bytes, after decompression, that an answer may have."""
-    connection_pool_maxsize: Plain[int] = Plain(_validators.whole, default=10)
+    connection_pool_maxsize: SimpleSetting[int] = SimpleSetting(
+        _validators.positive_int, default=10
+    )
     """Connections at most, and threads for ``async_req``."""
-    safe_chars_for_path_param: Plain[str] = Plain(_validators.text, default="")
+    safe_chars_for_path_param: SimpleSetting[str] = SimpleSetting(_validators.text, default="")
     """Characters that ``call_api`` does not quote in path parameters."""
     temp_folder_path: Setting[Path | None, str | None] = Setting(
         _validators.optional(_validators.path), default=None
     )
     """Unused by this API, which has no downloads."""
-    debug: Plain[bool] = Plain(_validators.flag, default=False)
+    debug: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=False)
     """Whether logger ``stcloud`` tells of each attempt, too; read when a client is made."""
     logger_file: Setting[Path | None, str | None] = Setting(
         _validators.optional(_validators.new_file), default=None
     )
     """File that logger ``stcloud`` writes to, a line for each call; read when a client is made."""
-    logger_format: Plain[str] = Plain(
+    logger_format: SimpleSetting[str] = SimpleSetting(
         _log_format, default="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     """Format of the lines in ``logger_file`` and, with ``debug``, on stderr."""

@@ -132,7 +132,7 @@ class TokenManager:
         """
         run, rights = self._run("ensure"), {"readable": readable, "writeable": writeable}
         for right, value in rights.items():
-            _validators.flag(right, value)
+            _validators.boolean(right, value)
         wanted = rights if enable else {**rights, "enabled": True}
         family = run.family(token_names.valid(name))
         token = family.current

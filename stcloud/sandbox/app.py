@@ -21,9 +21,9 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing import IntegerConverter, Map, Rule
 
-from stcloud.sandbox.bodies import Body, InvalidFields
 from stcloud.sandbox.faults import Fault, Faults
 from stcloud.sandbox.store import MAX_ID, Store, TokenNotFoundError
+from stcloud.sandbox.validation import Body, InvalidFields
 
 _TOKENS = "/users-web/api/v3/apps/<id:app_id>/tokens"
 _TOKEN = f"{_TOKENS}/<id:token_id>"
@@ -36,7 +36,7 @@ _logger.addHandler(logging.NullHandler())  # quiet unless asked
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A status, a JSON document and the headers that belong to them; a fault on their way."""
 
     status: int
@@ -78,8 +78,8 @@ class App:
         ]
         self._routes = Map(rules, converters={"id": _Id}, merge_slashes=False).bind("")
 
-    def answer(self, method: str, path: str, headers: Message, content: bytes) -> Answer:
-        """Answer one request; a write is committed when this returns."""
+    def respond(self, method: str, path: str, headers: Message, content: bytes) -> Response:
+        """Response one request; a write is committed when this returns."""
         fault: Fault | None = None
         try:
             operation, arguments = self._accept(method, path, headers, content)
@@ -94,7 +94,7 @@ class App:
         except Exception:
             _logger.exception("%s failed", method)
             answer = refusal(InternalServerError("The sandbox failed; its log says why."))
-        return _spoiled(answer, fault) if fault else answer
+        return _apply_fault(answer, fault) if fault else answer
 
     def _accept(
         self, method: str, path: str, headers: Message, content: bytes
@@ -134,7 +134,7 @@ class App:
         return {}
 
 
-def refusal(error: HTTPException, *messages: str) -> Answer:
+def refusal(error: HTTPException, *messages: str) -> Response:
     """Return the envelope for an error; ``messages`` replace its own description."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     summary = error.description or status.phrase
@@ -154,7 +154,7 @@ def _carry_out(
     return operation.run(**arguments)
 
 
-def _spoiled(answer: Answer, fault: Fault) -> Answer:
+def _apply_fault(answer: Response, fault: Fault) -> Response:
     """Return the answer that a fault has in place of the true one, marked with the fault."""
     if fault.code is not None:
         status = HTTPStatus(fault.code)
@@ -170,9 +170,9 @@ def _answer(
     errors: Sequence[Mapping[str, str]] = (),
     message: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> Response:
     envelope = {"data": data, "errors": errors, "message": message, "success": status < 400}
-    return Answer(
+    return Response(
         status,
         json.dumps(envelope).encode(),
         {**(headers or {}), "Content-Type": "application/json"},

@@ -23,7 +23,7 @@ class Fault:
     does not run.
     """
 
-    way: Literal["answer", "cut", "drip", "end", "reset"]
+    way: Literal["response", "cut", "drip", "end", "reset"]
     committed: bool
     seconds: float = 0
     code: int | None = None
@@ -73,12 +73,12 @@ class Fault:
             raise ValueError(f"{status} is not a final status")
         empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
         fields = tuple((headers or {}).items())
-        return cls("answer", committed, 0, status, b"" if empty else None, fields)
+        return cls("response", committed, 0, status, b"" if empty else None, fields)
 
     @classmethod
     def body(cls, content: bytes, *, committed: bool = True) -> Fault:
         """The answer is a 200 with this body."""
-        return cls("answer", committed, code=HTTPStatus.OK, content=content)
+        return cls("response", committed, code=HTTPStatus.OK, content=content)
 
     @classmethod
     def garbage(cls, data: bytes = b"not HTTP\r\n\r\n", *, committed: bool = False) -> Fault:
@@ -103,7 +103,7 @@ class Faults:
             known = ", ".join(self._operations)
             raise ValueError(f"there is no operation {operation!r}; there are {known}")
         if times < 1:
-            raise ValueError(f"times must be at least 1, not {times}")
+            raise ValueError(f"times must be at minimum 1, not {times}")
         with self._lock:
             self._queue += [(operation, fault)] * times
 
@@ -124,7 +124,7 @@ class Faults:
 
 def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> bool:
     """Send an answer the way a fault has it; return whether the connection may go on."""
-    if fault.way == "answer":
+    if fault.way == "response":
         wire.sendall(head + content)
     elif fault.way == "drip":
         return _drip(wire, head + content, fault.seconds)
@@ -132,9 +132,9 @@ def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> b
         wire.sendall(head + content[: len(content) // 2])
     elif fault.way == "reset":
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
-    elif not _is_over(wire, fault.seconds):
+    elif not _wait_for_close(wire, fault.seconds):
         wire.sendall(fault.content or b"")
-    return fault.way == "answer"
+    return fault.way == "response"
 
 
 def is_to_be_reset(wire: socket.socket) -> bool:
@@ -146,13 +146,13 @@ def is_to_be_reset(wire: socket.socket) -> bool:
 
 def _drip(wire: socket.socket, answer: bytes, seconds: float) -> bool:
     for byte in answer:
-        if _is_over(wire, seconds):
+        if _wait_for_close(wire, seconds):
             return False
         wire.sendall(bytes([byte]))
     return True
 
 
-def _is_over(wire: socket.socket, seconds: float) -> bool:
+def _wait_for_close(wire: socket.socket, seconds: float) -> bool:
     """Wait; return early, with True, when the client or the sandbox ends the connection."""
     with selectors.DefaultSelector() as selector:
         selector.register(wire, selectors.EVENT_READ)

@@ -22,11 +22,11 @@ from urllib.parse import unquote
 
 from werkzeug.exceptions import BadRequest, default_exceptions
 
-from stcloud.sandbox.app import Answer, App, refusal
+from stcloud.sandbox.app import App, Response, refusal
 from stcloud.sandbox.faults import Fault, deliver, is_to_be_reset
 
 MAX_BODY = 1024 * 1024
-_NONE = Fault("answer", committed=True)
+_NONE = Fault("response", committed=True)
 _PATIENCE = 1.0  # seconds for a peer that does not read, or does not stop sending
 
 _logger = logging.getLogger("stcloud.sandbox")
@@ -64,7 +64,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True  # the client hung up
             return
         path = unquote(self.path.partition("?")[0])
-        self._send(self._app.answer(self.command, path, self.headers, content))
+        self._send(self._app.respond(self.command, path, self.headers, content))
 
     def _framing_problem(self) -> HTTPStatus | None:
         lengths = self.headers.get_all("Content-Length", ["0"])
@@ -74,7 +74,7 @@ class _Connection(BaseHTTPRequestHandler):
             return HTTPStatus.BAD_REQUEST
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(lengths[0]) > MAX_BODY else None
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         if self._closing.is_set():
             self.close_connection = True
         headers = {
@@ -95,7 +95,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
-        """Answer what cannot be read as a request, and hang up."""
+        """Response what cannot be read as a request, and hang up."""
         self.close_connection = True
         self._send(refusal(default_exceptions.get(code, BadRequest)()))
         self._discard()
@@ -192,14 +192,14 @@ class Server(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread; a daemon, so that a forgotten sandbox stops nobody."""
         thread = threading.Thread(
-            target=self._converse, args=[request, client_address], daemon=True
+            target=self._handle_connection, args=[request, client_address], daemon=True
         )
         with self._lock:  # as others may go through them at this moment
             self._open = {known: its for known, its in self._open.items() if known.is_alive()}
             self._open[thread] = request
         thread.start()
 
-    def _converse(self, request: socket.socket, client_address: Any) -> None:
+    def _handle_connection(self, request: socket.socket, client_address: Any) -> None:
         try:
             self.finish_request(request, client_address)
         except OSError as error:

@@ -238,7 +238,7 @@ def test_close_ends_a_wait(fault: Fault) -> None:
             sandbox.close()
             assert wire.recv(1) == b""
     assert time.monotonic() - start < 25
-    assert not any(thread.name.endswith("(_converse)") for thread in threading.enumerate())
+    assert not any(thread.name.endswith("(_handle_connection)") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("fault", [Fault.hang(50), Fault.drip(50)])

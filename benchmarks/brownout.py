@@ -6,7 +6,7 @@ uses, from :mod:`stcloud.retry`. Beside them stand no retry, the same policy wit
 
 Time runs in steps of 10 ms. Calls come at random (Poisson), for all of a client's threads together:
 a call does not wait for the one before it, so that slow answers do not lessen the load. All calls
-are reads, which may always be tried again. docs/reliability.md describes the rest of the model.
+are reads, which may always be retried. docs/reliability.md describes the rest of the model.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
 
 
 class Urllib3Track:
-    """urllib3's own decisions for ``Retry(3)``, told that a 503 may be tried again."""
+    """urllib3's own decisions for ``Retry(3)``, told that a 503 may be retried."""
 
     __slots__ = ("_retry",)
     START = Retry(3, status_forcelist=[503])  # back-off factor 0, as Retry has it
@@ -102,7 +102,7 @@ class Service(NamedTuple):
     queue: float
     """It may wait, if the healthy service would serve all who wait in this many seconds."""
     rejects: bool
-    """Whether a request too many is answered 503 at once; else it is never answered."""
+    """Whether a request too many gets 503 at once; else it is never answered."""
 
 
 SERVICES = {
@@ -125,14 +125,14 @@ class Scenario(NamedTuple):
     client: str
     """Its name in a table; ``policy`` says what it does."""
     policy: RetryPolicy | None
-    """How calls are tried again; None for urllib3's way."""
+    """How calls are retried; None for urllib3's way."""
     clients: int
     rate: float = 1
     """Calls of each client in a second."""
     lost: float = 0.9
     """The share of the capacity that is lost for a minute."""
     flaw: float = 0
-    """The share of the requests that are answered 503 for no reason, all the time."""
+    """The share of the requests that are refused with 503 for no reason, all the time."""
 
     @property
     def load(self) -> float:
@@ -141,7 +141,7 @@ class Scenario(NamedTuple):
 
     @property
     def capacity(self) -> float:
-        """Requests that the healthy service answers in a second."""
+        """Requests that the healthy service serves in a second."""
         return self.load * HEADROOM
 
 
@@ -155,7 +155,7 @@ class Result(NamedTuple):
     peak: float
     """The most requests in one second of the brown-out, as a multiple of the normal load."""
     recovery: int | None
-    """Seconds from the return of the capacity until 99% of the calls succeed for good, or None."""
+    """Seconds from the return of the capacity until 99% of calls succeed from then on, or None."""
     failed: int
     """Calls that failed, in all."""
     failed_share: float
@@ -189,7 +189,7 @@ class Simulation:
         random.seed("waits")  # the SDK draws its waits from there
         self.scenario = scenario
         self._service = SERVICES[scenario.service]
-        # Two sources, so that the calls come at the same times however they are tried again.
+        # Two sources, so that the calls come at the same times however they are retried.
         self._chance = random.Random("calls")  # noqa: S311  # guards no secret
         self._luck = random.Random("places")  # noqa: S311  # guards no secret
         self._new_track = _tracks(scenario)
@@ -394,7 +394,7 @@ def tables(runs: Sequence[Run]) -> str:
             "Other numbers (`budget` / `retry_cost` / `timeout_retry_cost` / `success_credit`), "
             "for clients that call once a second. Left, requests per call while 90%, 50% or "
             "30% of the capacity is gone and the service rejects; right, failed calls while "
-            "nothing is gone, but 1%, 10% or 20% of all requests are answered 503 by chance:",
+            "nothing is gone, but 1%, 10% or 20% of all requests are refused with 503 by chance:",
             _numbers_table(found),
         )
     )

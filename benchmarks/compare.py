@@ -234,7 +234,7 @@ ENVIRONMENTS = {
 
 
 def python_of(folder: Path, name: str) -> Path:
-    """Return the Python of an environment, made anew if what it should hold has changed."""
+    """Return the Python of an environment, recreated if what it should hold has changed."""
     wanted = ENVIRONMENTS[name]
     stated = json.dumps([sys.version, wanted.requirements, fingerprint(*wanted.sources)])
     target, stamp = folder / name, folder / name / "made-for.json"

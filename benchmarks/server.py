@@ -36,7 +36,7 @@ def tokens(count: int) -> list[dict[str, Any]]:
 
 @cache
 def answer(count: int) -> bytes:
-    """Return a whole answer with so many tokens."""
+    """Return a complete response with so many tokens."""
     document = {"data": {"tokens": tokens(count)}, "errors": None, "message": None, "success": True}
     body = json.dumps(document, separators=(",", ":")).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

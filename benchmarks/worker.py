@@ -38,9 +38,9 @@ class Peer(NamedTuple):
     """How a peer's user gets the tokens of an app."""
 
     fetch: Callable[[int], Any]
-    """Return the answer for an app; its client serves up to 16 threads."""
+    """Return the response for an app; its client serves up to 16 threads."""
     tokens: Callable[[Any], Sequence[Any]]
-    """Return the tokens of an answer."""
+    """Return the tokens of a response."""
 
 
 def _listed(document: Any) -> Sequence[Any]:

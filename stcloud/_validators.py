@@ -172,7 +172,7 @@ def positive_int(name: str, value: object, *, minimum: int = 1) -> int:
 
 
 def seconds(name: str, value: object) -> float:
-    """A time limit: a positive, finite number of seconds."""
+    """A timeout: a positive, finite number of seconds."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise wrong_type(name, "a number of seconds", value)
     if 0 < value <= TIMEOUT_MAX:

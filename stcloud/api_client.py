@@ -137,8 +137,8 @@ class ApiClient:
     ) -> Any:
         """Call any path of Sematext Cloud, such as ``/users-web/api/v3/apps``.
 
-        POST and PATCH are tried again only if they were not sent, or answered 429; GET, HEAD,
-        OPTIONS, PUT and DELETE also if no whole answer came, and after 408 and most 5xx.
+        POST and PATCH are retried only if they were not sent, or refused with 429; GET, HEAD,
+        OPTIONS, PUT and DELETE also if no complete response came, and after 408 and most 5xx.
 
         Args:
             resource_path: the path, with ``{name}`` where a path parameter goes.
@@ -147,7 +147,7 @@ class ApiClient:
             query_params: the query parameters; a list gives one for each of its items.
             header_params: headers of this request.
             body: what to send as JSON; None for no body.
-            response_type: the model class of the answer; None for its JSON as it is.
+            response_type: the model class of the response; None for its JSON as it is.
             auth_settings: an empty list sends no API key.
             options: those of every call.
 
@@ -307,7 +307,7 @@ class ApiClient:
     def _process_response(
         self, request: Request, response: RawResponse, attempt_log: logs.AttemptLog
     ) -> Any:
-        """Return what an answer holds; raise what its status or its body tells instead."""
+        """Return the parsed body, or raise the matching exception."""
         succeeded = 200 <= response.status < 300
         if succeeded and request.options.raw:
             return response
@@ -316,7 +316,7 @@ class ApiClient:
         except ConnectionException:
             if succeeded:
                 raise
-            content = b""  # the status tells enough
+            content = b""  # the status says enough
         attempt_log.size = len(content)
         if succeeded:
             return _deserialize(content, request, response)
@@ -423,7 +423,7 @@ class ApiClient:
 
 
 def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any:
-    """Return what a 2xx answer says, as the class that the request names."""
+    """Return what a 2xx response says, as the class that the request names."""
     try:
         if not content.strip() and request.response_model is None:
             return None
@@ -443,7 +443,7 @@ def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any
             response.reason,
             body=content.decode(errors="replace"),
             headers=response.headers,
-            message=f"the answer is not what the API describes: {error}",
+            message=f"the response is not what the API describes: {error}",
             outcome=Outcome.INVALID_RESPONSE,
         ) from error
     raise UnsuccessfulResponseException.from_response(
@@ -452,7 +452,7 @@ def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any
 
 
 def _delay_after(error: ApiException, retry_state: RetryState, remaining: float) -> float | None:
-    """Return the seconds until the next attempt, None if this was the last; tell the error so."""
+    """Return the seconds until the next attempt, None if this was the last; note it in the error."""
     wait = retry_state.next_delay(
         error.outcome,
         timed_out=isinstance(error, TimeoutException),

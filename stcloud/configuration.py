@@ -211,7 +211,7 @@ class Configuration(Settings):
     deadline: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=60)
     """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
-    """How often a call may be tried again, 0 for never, or a policy."""
+    """How often a call may be retried, 0 for never, or a policy."""
     verify_ssl: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=True)
     """Whether the server's certificate and name are verified."""
     ssl_ca_cert: Setting[Path | None, str | None] = Setting(
@@ -240,7 +240,7 @@ class Configuration(Settings):
     max_response_bytes: SimpleSetting[int] = SimpleSetting(
         _validators.positive_int, default=64 * 1024 * 1024
     )
-    """Bytes, after decompression, that an answer may have."""
+    """Bytes, after decompression, that a response may have."""
     connection_pool_maxsize: SimpleSetting[int] = SimpleSetting(
         _validators.positive_int, default=10
     )
@@ -252,7 +252,7 @@ class Configuration(Settings):
     )
     """Unused by this API, which has no downloads."""
     debug: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=False)
-    """Whether logger ``stcloud`` tells of each attempt, too; read when a client is made."""
+    """Whether logger ``stcloud`` logs each attempt, too; read when a client is made."""
     logger_file: Setting[Path | None, str | None] = Setting(
         _validators.optional(_validators.new_file), default=None
     )
@@ -339,7 +339,7 @@ class Configuration(Settings):
         }
 
     def to_debug_report(self) -> str:
-        """Return what to tell the maintainers about this installation; it has no secret."""
+        """Return facts of this installation for a bug report; it has no secret."""
         import platform  # rarely needed, slow to import
 
         return (

@@ -3,7 +3,7 @@
 ::
 
     ApiException                          any status that has no class of its own, 3xx included
-    |-- the service answered
+    |-- a response came
     |   |-- BadRequestException           400
     |   |-- UnauthorizedException         401
     |   |-- ForbiddenException            403
@@ -13,8 +13,8 @@
     |   |-- ServiceException              5xx
     |   |-- UnsuccessfulResponseException 2xx that says success: false
     |   `-- UnexpectedResponseException   2xx that is not what the API's contract says
-    `-- ConnectionException               no whole answer came; status 0, cause chained
-        `-- TimeoutException              a time limit ended the wait
+    `-- ConnectionException               no complete response came; status 0, cause chained
+        `-- TimeoutException              a timeout ended the wait
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class ApiException(Exception):
     """The call failed after it was made.
 
     Attributes:
-        status: the HTTP status, 0 where no whole answer came.
+        status: the HTTP status, 0 where no complete response came.
         reason: the status line's text, or what went wrong.
-        body: the answer's body as text, None where there is none.
-        headers: the answer's headers, case-insensitive, None where there are none.
+        body: the response's body as text, None where there is none.
+        headers: the response's headers, case-insensitive, None where there are none.
         errors: the service's own reasons, often empty.
-        message: the service's own message, or what is wrong with the answer.
+        message: the service's own message, or what is wrong with the response.
         attempts: how many attempts were made.
         outcome_unknown: whether the service may have done what was asked all the same.
         retry_after: the seconds that the service asked to wait, None if it did not.
@@ -80,7 +80,7 @@ class ApiException(Exception):
     def from_response(
         cls, status: int, reason: str | None, body: str, headers: Mapping[str, str]
     ) -> Self:
-        """Make the exception of an answer, with what its body says; any body will do."""
+        """Make the exception of a response, with what its body says; any body will do."""
         errors, message = _parse_error_body(body)
         return cls(
             status,
@@ -93,7 +93,7 @@ class ApiException(Exception):
         )
 
     def redact(self, secret: str) -> None:
-        """Mask a secret wherever the answer repeated it."""
+        """Mask a secret wherever the response repeated it."""
 
         def without(text: str | None) -> str | None:
             return text and text.replace(secret, "****")
@@ -150,19 +150,19 @@ class ServiceException(ApiException):
 
 
 class UnsuccessfulResponseException(ApiException):
-    """A 2xx answer that says ``success: false``: the service did not do what was asked."""
+    """A 2xx response that says ``success: false``: the service did not do what was asked."""
 
 
 class UnexpectedResponseException(ApiException):
-    """A 2xx answer that is not what the API's contract says; ``message`` names the place."""
+    """A 2xx response that is not what the API's contract says; ``message`` names the place."""
 
 
 class ConnectionException(ApiException):
-    """No whole answer came: not connected, cut off, or not readable."""
+    """No complete response came: not connected, cut off, or not readable."""
 
 
 class TimeoutException(ConnectionException):
-    """A time limit ended the wait for the connection or the answer."""
+    """A timeout ended the wait for the connection or the response."""
 
 
 _BY_STATUS = {
@@ -178,7 +178,7 @@ _BY_STATUS = {
 def error_for_status(
     status: int, reason: str | None, body: str, headers: Mapping[str, str]
 ) -> ApiException:
-    """Return the exception of an answer whose status is not 2xx."""
+    """Return the exception of a response whose status is not 2xx."""
     kind = _BY_STATUS.get(status, ServiceException if 500 <= status < 600 else ApiException)
     failure = kind.from_response(status, reason, body, headers)
     if 300 <= status < 400 and "Location" in headers:
@@ -188,7 +188,7 @@ def error_for_status(
 
 
 def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
-    """Return the errors and the message of an answer, as far as its body is readable."""
+    """Return the errors and the message of a response, as far as its body is readable."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

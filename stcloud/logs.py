@@ -19,11 +19,11 @@ logger.addHandler(logging.NullHandler())
 
 
 class CallLog:
-    """Tells of one call when it ends, in one line; its fields are listed in docs/logging.md.
+    """Logs one call when it ends, in one line with the fields ``stcloud_...``.
 
     Attributes:
         attempts: how many attempts were begun.
-        status: the HTTP status of the answer that ended the call, 0 if none did.
+        status: the HTTP status of the response that ended the call, 0 if none did.
         note: what else there is to say.
     """
 
@@ -72,7 +72,7 @@ class CallLog:
 
 
 class AttemptLog:
-    """Tells of one attempt when it ends, in one line, which has no header and no query."""
+    """Logs one attempt when it ends, in one line without headers and query."""
 
     __slots__ = ("_method", "_number", "_path", "_started", "size")
 

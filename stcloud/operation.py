@@ -37,7 +37,7 @@ class Operation(Generic[M]):
 
 
 class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):
-    """Data, status and headers, with what is known of the call beside its answer.
+    """Data, status and headers, with what is known of the call beside its response.
 
     Attributes:
         attempts: how many attempts were made.
@@ -68,7 +68,7 @@ class CallOptions:
 
 
 class Request:
-    """A call that passed all checks: what is sent, and what is made of the answer.
+    """A call that passed all checks: what is sent, and what is made of the response.
 
     Attributes:
         operation: what logs call it: an operation's name, or method and path before it was filled.

@@ -65,7 +65,7 @@ class RestClient:
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
                 timeout=DeadlineTimeout(timeouts, None if raw else self._max_wire_bytes()),
-                pool_timeout=max(timeouts.remaining(), 0.001),  # type: ignore[arg-type]  # a queue's time limit, any number
+                pool_timeout=max(timeouts.remaining(), 0.001),  # type: ignore[arg-type]  # a queue's timeout, any number
                 preload_content=False,
             )
         except ConnectError as unsent:
@@ -78,7 +78,7 @@ class RestClient:
             raise map_exception(failure, host, outcome_for_failure(error)) from failure
         if response.status < 200:  # but for 100, http.client takes it for the response
             _discard_response(response)
-            reason = f"{response.status} {response.reason}: no final answer"
+            reason = f"{response.status} {response.reason}: no final response"
             raise ConnectionException(reason=reason, outcome=Outcome.UNKNOWN)
         return response
 

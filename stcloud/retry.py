@@ -1,4 +1,4 @@
-"""What may be tried again, when, and how much in all: decisions only, no I/O.
+"""What may be retried, when, and how much in all: decisions only, no I/O.
 
 =====================================================  ==============  ==============
 What is known after a failed attempt                   GET PUT DELETE  POST PATCH
@@ -6,9 +6,9 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 ``NOT_SENT``: it never reached the service             again           again
 ``THROTTLED``: 429                                     again           again
 ``UNAVAILABLE``: 503                                   again           no
-``UNKNOWN``: no answer, or one that tells nothing      again           no
+``UNKNOWN``: no response, or one that tells nothing      again           no
 ``UNREADABLE``: a 2xx that makes no sense, a 303       no              no
-``SETTLED``: every other answer, a bad certificate     no              no
+``SETTLED``: every other response, a bad certificate     no              no
 =====================================================  ==============  ==============
 """
 
@@ -42,7 +42,7 @@ _IDEMPOTENT = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 
 
 def outcome_for_status(status: int) -> Outcome:
-    """Return what an answer's status tells; 501 and 505 say for sure that nothing was done."""
+    """Return the outcome that a status means; 501 and 505 mean that nothing was done."""
     if status == 429:
         return Outcome.THROTTLED
     if status == 503:
@@ -147,7 +147,7 @@ class RetryState:
         return wait
 
     def deleted_by_earlier_attempt(self, status: int) -> bool:
-        """Whether a 404 means that an earlier attempt, whose answer was lost, had deleted it."""
+        """Whether a 404 means that an earlier attempt, whose response was lost, had deleted it."""
         return self._method == "DELETE" and status == 404 and self.outcome_unknown
 
     def record_success(self) -> None:

@@ -192,7 +192,7 @@ class TokenManager:
         was not disabled before. Returns the names for which something was done or is due.
 
         Raises:
-            TokenManagerException: the service answers no list.
+            TokenManagerException: the response has no list.
             ApiException: a request failed, after all other names were seen to.
         """
         rotations: list[Rotation] = []
@@ -390,17 +390,17 @@ class _Run:
         """Change a token, and return it as it is then; if that is unknown, the list tells."""
         update, body = self._api.update_app_token_with_http_info, UpdateTokenDto(**fields)
         try:
-            answered = self._request(step, token, update, body, self._app_id, token.id)
+            returned = self._request(step, token, update, body, self._app_id, token.id)
         except ApiException as error:
             if not error.outcome_unknown:
                 raise
-            answered = next((each for each in self._tokens() if each.id == token.id), None)
-            if answered is None or token_names.drift(answered, fields):
+            returned = next((each for each in self._tokens() if each.id == token.id), None)
+            if returned is None or token_names.drift(returned, fields):
                 raise
         for name, value in fields.items():
             setattr(token, name, value)
-        if answered is not None:
-            _require_name(answered, token.name)
+        if returned is not None:
+            _require_name(returned, token.name)
         return token
 
     def _tokens(self) -> list[TokenDto]:
@@ -410,7 +410,7 @@ class _Run:
             _forget_values(error)
             raise
         if data is None or data.tokens is None:
-            raise TokenManagerException("the service answered no list of tokens: call again")
+            raise TokenManagerException("the service returned no list of tokens: call again")
         return [token for token in data.tokens if token and token.id]
 
     def _delete(self, token: TokenDto) -> None:
@@ -421,7 +421,7 @@ class _Run:
     def _request(
         self, step: str, token: TokenDto | None, method: Callable[..., Any], *arguments: object
     ) -> TokenDto | None:
-        """Make a request, tell of it, and return the token that it answers."""
+        """Make a request, tell of it, and return the token of its response."""
         self.has_acted = True
         try:
             info = method(*arguments)
@@ -429,11 +429,13 @@ class _Run:
             _forget_values(error)
             self._tell(step, token, error.attempts, error)
             raise
-        answer = info[0]
-        answered = answer.data.token if isinstance(answer, TokenResponse) and answer.data else None
-        answered = answered if answered and answered.id else None
-        self._tell(step, token or answered, info.attempts)
-        return answered
+        response = info[0]
+        returned = (
+            response.data.token if isinstance(response, TokenResponse) and response.data else None
+        )
+        returned = returned if returned and returned.id else None
+        self._tell(step, token or returned, info.attempts)
+        return returned
 
     def _tell(
         self, step: str, token: TokenDto | None, attempts: int, error: BaseException | None = None
@@ -455,7 +457,7 @@ class _Run:
 
 
 def _forget_values(error: ApiException) -> None:
-    """Drop the answer, which may hold the values of tokens, and what failed to read it."""
+    """Drop the response, which may hold the values of tokens, and what failed to read it."""
     error.body = None
     if isinstance(error, UnexpectedResponseException):
         error.__cause__ = error.__context__ = None

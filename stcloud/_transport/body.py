@@ -41,6 +41,6 @@ def iter_decoded(response: BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _zlib_wbits(chunk: bytes) -> int:
-    """Return what tells zlib the format: gzip, zlib or, as some send for deflate, neither."""
+    """Return zlib's ``wbits`` for the format: gzip, zlib, or raw deflate, which some send."""
     is_framed = chunk.startswith(_GZIP) or chunk[0] & 0x0F == zlib.DEFLATED
     return zlib.MAX_WBITS + 32 if is_framed else -zlib.MAX_WBITS

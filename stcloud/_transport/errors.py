@@ -33,13 +33,13 @@ _EXCEPTION_MAP: tuple[tuple[type[Exception], type[ConnectionException], str], ..
     (failures.NewConnectionError, ConnectionException, "no connection"),
     (failures.ConnectTimeoutError, TimeoutException, "connecting took too long"),
     (failures.EmptyPoolError, TimeoutException, "all connections were busy for too long"),
-    (failures.TimeoutError, TimeoutException, "the answer took too long"),
+    (failures.TimeoutError, TimeoutException, "the response took too long"),
     (TimeoutError, TimeoutException, "connecting took too long"),
     (failures.SSLError, ConnectionException, "no secure connection"),
     (ssl.SSLError, ConnectionException, "no secure connection"),
     (CertificateError, ConnectionException, "no secure connection"),
     (failures.ProxyError, ConnectionException, "no connection through the proxy"),
-    (Exception, ConnectionException, "no whole answer"),
+    (Exception, ConnectionException, "no complete response"),
 )
 
 

@@ -1,4 +1,4 @@
-"""What all answers of the service have in common."""
+"""What all responses of the service have in common."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from stcloud.models.model import Model
 
 @dataclass(slots=True, repr=False)
 class Envelope(Model):
-    """An answer: its data and whether the service did what was asked.
+    """A response: its data and whether the service did what was asked.
 
     With ``success`` False, ``errors`` and ``message`` say why.
     """

@@ -7,7 +7,7 @@ from stcloud.models.model import Model
 
 @dataclass(slots=True, repr=False)
 class Error(Model):
-    """An entry of an answer's ``errors``."""
+    """An entry of a response's ``errors``."""
 
     code: str | None = None
     message: str | None = None

@@ -1,4 +1,4 @@
-"""The answer whose data may be any JSON object."""
+"""The response whose data may be any JSON object."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,6 @@ from stcloud.models.envelope import Envelope
 
 @dataclass(slots=True, repr=False)
 class GenericMapBasedApiResponse(Envelope):
-    """The answer to deleting a token."""
+    """The response to deleting a token."""
 
     data: dict[str, Any] | None = None

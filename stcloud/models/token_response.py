@@ -1,4 +1,4 @@
-"""The answer that holds one token."""
+"""The response that holds one token."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,6 @@ from stcloud.models.token_response_entry import TokenResponseEntry
 
 @dataclass(slots=True, repr=False)
 class TokenResponse(Envelope):
-    """The answer to creating, updating and regenerating a token."""
+    """The response to creating, updating and regenerating a token."""
 
     data: TokenResponseEntry | None = None

@@ -8,6 +8,6 @@ from stcloud.models.token_dto import TokenDto
 
 @dataclass(slots=True, repr=False)
 class TokenResponseEntry(Model):
-    """One token, as an answer's data."""
+    """One token, as a response's data."""
 
     token: TokenDto | None = None

@@ -1,4 +1,4 @@
-"""The answer that holds the tokens of an app."""
+"""The response that holds the tokens of an app."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,6 @@ from stcloud.models.tokens_response_entry import TokensResponseEntry
 
 @dataclass(slots=True, repr=False)
 class TokensResponse(Envelope):
-    """The answer to listing an app's tokens."""
+    """The response to listing an app's tokens."""
 
     data: TokensResponseEntry | None = None

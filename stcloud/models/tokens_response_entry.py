@@ -8,6 +8,6 @@ from stcloud.models.token_dto import TokenDto
 
 @dataclass(slots=True, repr=False)
 class TokensResponseEntry(Model):
-    """The tokens of an app, as an answer's data."""
+    """The tokens of an app, as a response's data."""
 
     tokens: list[TokenDto] | None = None

@@ -7,7 +7,7 @@ It is for trying the SDK without an account and for tests of programs that use i
     with Sandbox() as sandbox:
         print(sandbox.url, sandbox.api_key, sandbox.app_id)
 
-What goes wrong can be told as well; the worst, a write whose answer is lost, is one line::
+Faults happen on demand; the worst, a write whose response is lost, is one line::
 
     sandbox.fail_next("create_app_token", Fault.lost_response())
 

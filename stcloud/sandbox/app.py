@@ -84,17 +84,17 @@ class App:
         try:
             operation, arguments = self._accept(method, path, headers, content)
             fault = self.faults.take(operation.name)
-            answer = _answer(HTTPStatus.OK, data=_carry_out(operation, arguments, fault))
+            response = _response(HTTPStatus.OK, data=_carry_out(operation, arguments, fault))
         except InvalidFields as error:
-            answer = refusal(error, *(self._redact(problem) for problem in error.problems))
+            response = refusal(error, *(self._redact(problem) for problem in error.problems))
         except HTTPException as error:
-            answer = refusal(error)
+            response = refusal(error)
         except TokenNotFoundError:
-            answer = refusal(NotFound("The app has no such token."))
+            response = refusal(NotFound("The app has no such token."))
         except Exception:
             _logger.exception("%s failed", method)
-            answer = refusal(InternalServerError("The sandbox failed; its log says why."))
-        return _apply_fault(answer, fault) if fault else answer
+            response = refusal(InternalServerError("The sandbox failed; its log says why."))
+        return _apply_fault(response, fault) if fault else response
 
     def _accept(
         self, method: str, path: str, headers: Message, content: bytes
@@ -138,7 +138,7 @@ def refusal(error: HTTPException, *messages: str) -> Response:
     """Return the envelope for an error; ``messages`` replace its own description."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     summary = error.description or status.phrase
-    return _answer(
+    return _response(
         status,
         errors=[{"code": status.name, "message": each} for each in messages or [summary]],
         message=summary,
@@ -154,17 +154,17 @@ def _carry_out(
     return operation.run(**arguments)
 
 
-def _apply_fault(answer: Response, fault: Fault) -> Response:
-    """Return the answer that a fault has in place of the true one, marked with the fault."""
+def _apply_fault(response: Response, fault: Fault) -> Response:
+    """Return the response that a fault has in place of the true one, marked with the fault."""
     if fault.code is not None:
         status = HTTPStatus(fault.code)
         errors = [{"code": status.name, "message": _ON_DEMAND}]
-        answer = _answer(status, errors=errors, message=_ON_DEMAND, headers=dict(fault.headers))
-    content = answer.content if fault.content is None else fault.content
-    return replace(answer, content=content, fault=fault)
+        response = _response(status, errors=errors, message=_ON_DEMAND, headers=dict(fault.headers))
+    content = response.content if fault.content is None else fault.content
+    return replace(response, content=content, fault=fault)
 
 
-def _answer(
+def _response(
     status: HTTPStatus,
     data: Mapping[str, Any] | None = None,
     errors: Sequence[Mapping[str, str]] = (),

@@ -42,7 +42,7 @@ class Fault:
 
     @classmethod
     def hang_up(cls, *, committed: bool = False) -> Fault:
-        """The connection is closed (FIN) without an answer."""
+        """The connection is closed (FIN) without a response."""
         return cls("end", committed)
 
     @classmethod
@@ -52,19 +52,19 @@ class Fault:
 
     @classmethod
     def drip(cls, seconds: float, *, committed: bool = True) -> Fault:
-        """The answer, a 503 unless committed, comes byte by byte, each after this long."""
+        """The response, a 503 unless committed, comes byte by byte, each after this long."""
         return cls("drip", committed, seconds)
 
     @classmethod
     def cut_body(cls, *, committed: bool = True) -> Fault:
-        """The answer, a 503 unless committed, ends amid its body with the connection."""
+        """The response, a 503 unless committed, ends amid its body with the connection."""
         return cls("cut", committed)
 
     @classmethod
     def status(
         cls, status: int, headers: Mapping[str, str] | None = None, *, committed: bool = False
     ) -> Fault:
-        """The answer has this status, these headers, and the envelope of a failure.
+        """The response has this status, these headers, and the envelope of a failure.
 
         Raises:
             ValueError: HTTP has no such final status.
@@ -77,7 +77,7 @@ class Fault:
 
     @classmethod
     def body(cls, content: bytes, *, committed: bool = True) -> Fault:
-        """The answer is a 200 with this body."""
+        """The response is a 200 with this body."""
         return cls("response", committed, code=HTTPStatus.OK, content=content)
 
     @classmethod
@@ -123,7 +123,7 @@ class Faults:
 
 
 def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> bool:
-    """Send an answer the way a fault has it; return whether the connection may go on."""
+    """Send a response the way a fault has it; return whether the connection may go on."""
     if fault.way == "response":
         wire.sendall(head + content)
     elif fault.way == "drip":
@@ -144,8 +144,8 @@ def is_to_be_reset(wire: socket.socket) -> bool:
     return bool(lingers) and seconds == 0
 
 
-def _drip(wire: socket.socket, answer: bytes, seconds: float) -> bool:
-    for byte in answer:
+def _drip(wire: socket.socket, response: bytes, seconds: float) -> bool:
+    for byte in response:
         if _wait_for_close(wire, seconds):
             return False
         wire.sendall(bytes([byte]))

@@ -1,6 +1,6 @@
 """HTTP/1.1 over threads: connections that stay open, whatever was sent on them.
 
-Werkzeug's own server closes a connection after each answer, so this one stands on the
+Werkzeug's own server closes a connection after each response, so this one stands on the
 standard library's. A thread serves one connection.
 """
 
@@ -33,7 +33,7 @@ _logger = logging.getLogger("stcloud.sandbox")
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """Reads the requests of one connection and writes their answers."""
+    """Reads the requests of one connection and writes their responses."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -74,23 +74,23 @@ class _Connection(BaseHTTPRequestHandler):
             return HTTPStatus.BAD_REQUEST
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(lengths[0]) > MAX_BODY else None
 
-    def _send(self, answer: Response) -> None:
+    def _send(self, response: Response) -> None:
         if self._closing.is_set():
             self.close_connection = True
         headers = {
-            **answer.headers,
-            "Content-Length": len(answer.content),
+            **response.headers,
+            "Content-Length": len(response.content),
             "Date": self.date_time_string(),
             "Connection": "close" if self.close_connection else "keep-alive",
         }
-        status = HTTPStatus(answer.status)
+        status = HTTPStatus(response.status)
         lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        content = b"" if self.command == "HEAD" else answer.content
-        fault = answer.fault or _NONE
+        content = b"" if self.command == "HEAD" else response.content
+        fault = response.fault or _NONE
         asked = ascii(self.requestline.partition("?")[0])[1:-1]
-        _logger.info("%s %d%s", asked, status, f" ({fault.way})" if answer.fault else "")
+        _logger.info("%s %d%s", asked, status, f" ({fault.way})" if response.fault else "")
         if not deliver(self.connection, head, content, fault):
             self.close_connection = True
 
@@ -101,7 +101,7 @@ class _Connection(BaseHTTPRequestHandler):
         self._discard()
 
     def _discard(self) -> None:
-        """Read on for a while: to close now would reset the connection under the answer."""
+        """Read on for a while: to close now would reset the connection under the response."""
         socket.socket.shutdown(self.connection, socket.SHUT_WR)
         self.connection.settimeout(_PATIENCE)
         for _ in range(1000):
@@ -114,7 +114,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 class Server(socketserver.TCPServer):
-    """Listens and answers from its making until ``stop()``."""
+    """Listens and responses from its making until ``stop()``."""
 
     allow_reuse_address = True
     request_queue_size = 128
@@ -137,10 +137,10 @@ class Server(socketserver.TCPServer):
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def stop(self) -> None:
-        """Finish the answers under way, close every connection and join every thread."""
+        """Finish the responses in flight, close every connection and join every thread."""
         self._closing.set()
         self._stop_listening()
-        self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still answer
+        self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still response
         last_resort = threading.Timer(_PATIENCE, self._hang_up, [socket.SHUT_RDWR])
         last_resort.start()
         for thread in self._open:

@@ -14,7 +14,7 @@ Token = dict[str, Any]
 
 MAX_ID = 2**63 - 1
 
-_MARK = 0x53544342  # tells our files from other programs' databases
+_MARK = 0x53544342  # marks our files among other programs' databases
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS app (id INTEGER PRIMARY KEY);
@@ -81,7 +81,7 @@ class Store:
         self._run("INSERT OR IGNORE INTO app VALUES (?)", app_id)
 
     def has_app(self, app_id: int) -> bool:
-        """Tell whether an app exists."""
+        """Return whether an app exists."""
         return bool(self._run("SELECT * FROM app WHERE id = ?", app_id))
 
     def tokens(self, app_id: int) -> list[Token]:

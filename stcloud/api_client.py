@@ -452,7 +452,7 @@ def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any
 
 
 def _delay_after(error: ApiException, retry_state: RetryState, remaining: float) -> float | None:
-    """Return the seconds until the next attempt, None if this was the last; note it in the error."""
+    """Return the seconds until the next attempt, None if there is none; note it."""
     wait = retry_state.next_delay(
         error.outcome,
         timed_out=isinstance(error, TimeoutException),

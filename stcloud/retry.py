@@ -6,9 +6,9 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 ``NOT_SENT``: it never reached the service             again           again
 ``THROTTLED``: 429                                     again           again
 ``UNAVAILABLE``: 503                                   again           no
-``UNKNOWN``: no response, or one that tells nothing      again           no
-``UNREADABLE``: a 2xx that makes no sense, a 303       no              no
-``SETTLED``: every other response, a bad certificate     no              no
+``UNKNOWN``: no response, or one that says nothing     again           no
+``INVALID_RESPONSE``: an unreadable 2xx, a 303         no              no
+``FINAL``: any other response, a bad certificate       no              no
 =====================================================  ==============  ==============
 """
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from enum import Enum
 from typing import Any, NoReturn, cast
 from urllib.parse import quote, urlencode
 
@@ -38,6 +39,8 @@ def to_jsonable(value: Any) -> Any:
         TypeError: something else is among them, or a model's field has the wrong type.
         ValueError: a field has a value that cannot be sent.
     """
+    if isinstance(value, Enum):  # also one that is a str, which shows its name
+        return to_jsonable(value.value)
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):
@@ -93,7 +96,7 @@ def path(
     if "?" in template or "#" in template:
         raise ValueError("resource_path must not have a query; give query_params")
     for name, value in parameters.items():
-        text = quote(str(value), safe=safe)
+        text = quote(_parameter_text(f"path parameter {name!r}", value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(text.split("/")) or "?" in text or "#" in text:
             raise ValueError(f"path parameter {name!r} would lead to another path")
         filled = filled.replace(f"{{{name}}}", text)
@@ -102,14 +105,26 @@ def path(
     if not filled.startswith("/") or not _validators.is_printable_ascii(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
     pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
-    encoded = urlencode(
-        [(name, _parameter(to_jsonable(value))) for name, value in pairs], doseq=True
-    )
+    encoded = urlencode(list(_query_pairs(pairs)))
     return f"{filled}?{encoded}" if encoded else filled
 
 
-def _parameter(value: Any) -> Any:
-    """Return a query's value as text, or a list of such; true and false as JSON has them."""
-    if isinstance(value, list):
-        return [_parameter(item) for item in cast("Iterable[Any]", value)]
-    return str(value).lower() if isinstance(value, bool) else value
+def _query_pairs(pairs: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
+    """Yield a pair for each value, and for each item of a list; None is left out."""
+    for name, value in pairs:
+        values = cast("Iterable[object]", value) if isinstance(value, (list, tuple)) else [value]
+        for each in values:
+            if each is not None:
+                yield name, _parameter_text(f"query parameter {name!r}", each)
+
+
+def _parameter_text(what: str, value: object) -> str:
+    """Return the text of a single value in a path or a query; what JSON writes, without quotes."""
+    plain = to_jsonable(value)
+    if plain is None:
+        raise ValueError(f"{what} is None")
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    if isinstance(plain, (str, int, float)):
+        return str(plain)
+    raise TypeError(f"{what} must be a single value, not {type(value).__name__}")

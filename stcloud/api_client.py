@@ -6,12 +6,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
-from stcloud import _serialization, _validators, logs
+from stcloud import _serialization, _validators, logs, models
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import (
     ApiException,
@@ -122,7 +122,7 @@ class ApiClient:
                 del self.default_headers[name]
         self.default_headers[header_name] = header_value
 
-    def call_api(  # noqa: PLR0913  # the signature that scripts rely on
+    def call_api(  # noqa: PLR0913, PLR0917  # the signature that generated code relies on
         self,
         resource_path: str,
         method: str,
@@ -130,10 +130,15 @@ class ApiClient:
         query_params: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
         header_params: Mapping[str, str] | None = None,
         body: object = None,
-        *,
-        response_type: type[Model] | None = None,
+        post_params: Sized | None = None,
+        files: Sized | None = None,
+        response_type: object = None,
         auth_settings: Collection[str] | None = None,
-        **options: Any,
+        async_req: bool | None = None,
+        _return_http_data_only: bool | None = None,
+        collection_formats: Sized | None = None,
+        _preload_content: bool = True,
+        _request_timeout: object = None,
     ) -> Any:
         """Call any path of Sematext Cloud, such as ``/users-web/api/v3/apps``.
 
@@ -147,20 +152,30 @@ class ApiClient:
             query_params: the query parameters; a list gives one for each of its items.
             header_params: headers of this request.
             body: what to send as JSON; None for no body.
-            response_type: the model class of the response; None for its JSON as it is.
+            post_params: form fields, which this API has not: None or empty.
+            files: files to upload, which this API has not: None or empty.
+            response_type: the response's model, as a class or by its name; None, ``object`` or
+                ``"object"`` for its JSON as it is.
             auth_settings: an empty list sends no API key.
-            options: those of every call.
+            async_req: as for every call.
+            _return_http_data_only: return the data alone.
+            collection_formats: formats of lists, which this API has not: None or empty.
+            _preload_content: as for every call.
+            _request_timeout: as for every call, in seconds.
 
         Returns:
             ``(data, status, headers)``, or what the options ask for instead.
 
         Raises:
             ValueError: an argument is not allowed, or there is no API key.
-            TypeError: an argument has the wrong type; an unknown option.
+            TypeError: an argument has the wrong type.
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
-        if response_type is not None and not is_model(response_type):
-            raise _validators.wrong_type("response_type", "a model class or None", response_type)
+        unused = {"post_params": post_params, "files": files}
+        for name, value in (unused | {"collection_formats": collection_formats}).items():
+            if value:
+                raise ValueError(f"{name} must be empty: this API takes JSON in the body")
+        response_model = _response_model(response_type)
         if not method.isalpha():
             raise ValueError(f"method must be an HTTP method, not {method[:40]!r}")
         safe = self.configuration.safe_chars_for_path_param
@@ -168,6 +183,12 @@ class ApiClient:
         headers = self._build_headers(header_params or {})
         if auth_settings is None or auth_settings:
             self._authorize(headers)
+        options = {
+            "async_req": async_req,
+            "_preload_content": _preload_content,
+            "_request_timeout": _request_timeout,
+            "_return_http_data_only": _return_http_data_only,
+        }
         checked = self._parse_options("call_api", options, data_only=False)
         content = self._encode_body(
             headers, None if body is None else _serialization.to_jsonable(body)
@@ -175,7 +196,7 @@ class ApiClient:
         verb = method.upper()
         name = f"{verb} {resource_path}"
         return self._execute(
-            Request(name, {}, verb, path, headers, content, response_type, checked)
+            Request(name, {}, verb, path, headers, content, response_model, checked)
         )
 
     def call_operation(
@@ -420,6 +441,17 @@ class ApiClient:
             return None
         headers.setdefault("Content-Type", _JSON)
         return _serialization.to_json(data)
+
+
+def _response_model(response_type: object) -> type[Model] | None:
+    """Return the model class that ``call_api`` is to make of the response."""
+    if isinstance(response_type, str):
+        response_type = vars(models).get(response_type, response_type)
+    if response_type in (None, object, "object"):
+        return None
+    if is_model(response_type):
+        return response_type
+    raise _validators.wrong_type("response_type", "a model's class or name", response_type)
 
 
 def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any:

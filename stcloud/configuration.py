@@ -127,6 +127,14 @@ def _caller_stacklevel() -> int:
     return level
 
 
+def _no_setting(name: str) -> str:
+    from difflib import get_close_matches  # needed only for a slip
+
+    nearest = get_close_matches(name, _SETTINGS, 1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"Configuration has no setting {name!r}{hint}"
+
+
 def _region(name: str, value: object) -> str:
     return _validators.one_of(name, value, REGIONS)
 
@@ -268,7 +276,7 @@ class Configuration(Settings):
 
         def __init__(self, **settings: Any) -> None:
             for name in settings.keys() - _SETTINGS.keys():
-                raise TypeError(f"Configuration has no setting {name!r}")
+                raise TypeError(_no_setting(name))
             given = {name: value for name, value in settings.items() if value is not None}
             if self._default is None:
                 for name, setting in _SETTINGS.items():
@@ -282,7 +290,7 @@ class Configuration(Settings):
 
         def __setattr__(self, name: str, value: object) -> None:
             if name not in _SETTINGS:
-                raise AttributeError(f"Configuration has no setting {name!r}")
+                raise AttributeError(_no_setting(name))
             super().__setattr__(name, value)
 
     def _read_environment(self, given: Mapping[str, object]) -> None:

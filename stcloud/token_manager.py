@@ -98,6 +98,8 @@ class TokenManager:
         keep_disabled: timedelta = timedelta(days=1),
         observer: Observer | None = None,
     ) -> None:
+        if not hasattr(api, "get_app_tokens1_with_http_info"):  # a wrapper of the API has it
+            raise _validators.wrong_type("api", "a TokensApiControllerApi", api)
         self._api = api
         self._app_id = app_id
         self._keep_disabled = _duration("keep_disabled", keep_disabled)

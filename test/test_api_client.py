@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -65,11 +66,73 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: A
     for status in (200, 202, 204):
         answer(status=status)
         assert client.call_api("/x", "HEAD", _return_http_data_only=True) is None
-    for wrong in ("TokenResponse", dict, kind()):
-        with pytest.raises(TypeError, match="response_type must be a model class or None"):
-            client.call_api("/x", "GET", response_type=wrong)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"call_api\(\) has no option 'resp'"):
-        client.call_api("/x", "GET", resp=kind)
+    answer('{"data": {"x": 1}, "success": true}')
+    by_name = {**only_data, "response_type": "GenericMapBasedApiResponse"}
+    assert client.call_api("/x", "GET", **by_name) == expected
+    for as_it_is in (object, "object", None):
+        plain = client.call_api("/x", "GET", None, None, None, None, [], {}, as_it_is, ["apiKey"])
+        assert plain[0] == {"data": {"x": 1}, "success": True}
+    for wrong in ("TokenResponses", "Model", dict, kind()):
+        with pytest.raises(TypeError, match="response_type must be a model's class or name"):
+            client.call_api("/x", "GET", response_type=wrong)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'resp'"):
+        client.call_api("/x", "GET", resp=kind)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["post_params", "files", "collection_formats"])
+def test_call_api_refuses_what_this_api_has_not(
+    name: str, client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """Forms and files would otherwise be lost without a word."""
+    settings: dict[str, Any] = {name: {"a": "b"}}
+    with pytest.raises(ValueError, match=f"{name} must be empty"):
+        client.call_api("/x", "POST", **settings)
+    assert httpserver.log == []
+
+
+class Region(str, Enum):  # noqa: UP042  # as programs still write it
+    EU = "eu"
+
+
+class Size(Enum):
+    LARGE = 5
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Region.EU, "eu"),
+        (Size.LARGE, "5"),
+        (True, "true"),
+        (1.5, "1.5"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
+    ],
+    ids=str,
+)
+def test_value_has_one_text_in_path_and_query(
+    value: object, text: str, client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+) -> None:
+    """Enums give their value, true and false are JSON's, dates are ISO; None is left out."""
+    answer("{}")
+    query = {"q": value, "list": [value, None], "none": None}
+    client.call_api("/x/{value}", "PUT", {"value": value}, query, body={"value": value})
+    request, _ = httpserver.log[-1]
+    assert request.path == f"/x/{text}"
+    assert request.args.to_dict(flat=False) == {"q": [text], "list": [text]}
+    assert str(request.get_json()["value"]).lower() == text.lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(None, ValueError), ([1], TypeError), ({"a": 1}, TypeError)]
+)
+def test_path_parameter_is_a_single_value(
+    value: object, error: type[Exception], client: stcloud.ApiClient, httpserver: HTTPServer
+) -> None:
+    """Anything else names the parameter, before anything is sent."""
+    with pytest.raises(error, match="path parameter 'value'"):
+        client.call_api("/x/{value}", "GET", {"value": value})
+    assert httpserver.log == []
 
 
 def test_call_api_can_leave_the_key_out(

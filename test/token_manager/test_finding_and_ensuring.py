@@ -121,6 +121,13 @@ def test_other_name_is_not_taken_for_a_mark(manager: TokenManager, name: str) ->
     assert manager.rotate(name, lambda _: None).due[0].step == "delete"
 
 
+def test_wrong_api_is_refused(api: stcloud.TokensApiControllerApi) -> None:
+    """Where it is passed, not at the first call."""
+    wrong: Any = api.api_client
+    with pytest.raises(TypeError, match="api must be a TokensApiControllerApi, not ApiClient"):
+        TokenManager(wrong, 789)
+
+
 def test_bad_durations_are_refused(
     api: stcloud.TokensApiControllerApi, manager: TokenManager
 ) -> None:

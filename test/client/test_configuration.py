@@ -194,7 +194,7 @@ def test_error_names_the_variable(variable: str, monkeypatch: pytest.MonkeyPatch
 
 def test_unknown_setting_is_refused() -> None:
     """A mistyped setting raises, by keyword and by attribute, and names the word."""
-    with pytest.raises(TypeError, match="'hots'; did you mean 'host'?"):
+    with pytest.raises(TypeError, match=r"'hots'; did you mean 'host'\?"):
         Configuration(hots="https://h")  # type: ignore[call-arg]
     with pytest.raises(AttributeError, match="hots"):
         setattr(Configuration(), "hots", "https://h")  # noqa: B010

@@ -81,7 +81,7 @@ def _requests(host: str) -> Peer:
 
 def _httpx(host: str) -> Peer:
     httpx = import_module("httpx")
-    limits = httpx.Timeouts(max_connections=THREADS, max_keepalive_connections=THREADS)
+    limits = httpx.Limits(max_connections=THREADS, max_keepalive_connections=THREADS)
     client = httpx.Client(base_url=host, headers=HEADERS, limits=limits)
     return Peer(lambda app: client.get(PATH.format(app)).json(), _listed)
 

@@ -84,7 +84,7 @@ class Model:
     def from_columns(cls, documents: Column) -> list[Self] | None:
         """Make models of many JSON objects, field by field: an optional fast path.
 
-        It makes a list of a hundred tokens in 0.6 of the time of :meth:`from_json`. It returns
+        It makes a hundred tokens in about half the time of :meth:`from_json`. It returns
         None if an object does not have exactly the model's fields with values of the usual types,
         or if the list is short: each object is then read on its own.
         """

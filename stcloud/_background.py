@@ -67,7 +67,7 @@ def _run(result: AsyncResult[R], call: Callable[[], R]) -> None:
         return
     try:
         value = call()
-    except BaseException as error:  # noqa: BLE001  # for whoever asks for the result
+    except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
         result.set_exception(error)
         del result  # else this frame, which the exception holds, would hold the exception
     else:

@@ -147,7 +147,9 @@ def test_dropped_clients_leave_nothing(sandbox: Sandbox) -> None:
 
     use()
     gc.collect()
-    wait_until(lambda: not any("_converse" in thread.name for thread in threading.enumerate()))
+    wait_until(
+        lambda: not any("_handle_connection" in thread.name for thread in threading.enumerate())
+    )
     before = left()
     for _ in range(100):
         use()

@@ -70,7 +70,7 @@ class Pools:
         proxy = self._proxy(host)
         settings = self._tls_settings() if secure else {}
         settings["maxsize"] = self._configuration.connection_pool_maxsize
-        # Wait for a connection, rather than open one and throw it away; but the place of one
+        # Wait for a connection, rather than open one and throw it away; but the slot of one
         # that a caller keeps would never come back.
         settings["block"] = not raw
         if proxy is None:
@@ -85,7 +85,7 @@ class Pools:
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
         pool = manager.connection_from_url(host)
         if not raw:
-            _keep_places(pool, settings["maxsize"])
+            _keep_slots(pool, settings["maxsize"])
         kind = DeadlineHTTPSConnection if pool.scheme == "https" else DeadlineHTTPConnection
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
@@ -127,21 +127,21 @@ class Pools:
         return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
 
 
-def _keep_places(pool: urllib3.HTTPConnectionPool, count: int) -> None:
-    """Let a pool have its places until Python's very end, for the calls of atexit functions.
+def _keep_slots(pool: urllib3.HTTPConnectionPool, count: int) -> None:
+    """Give a pool a queue that urllib3 does not drain at exit, for calls of atexit functions.
 
-    urllib3 takes them all out, connections or not, of the queue that it made, when Python begins
-    to end; whoever asks for one then waits in vain.
+    At exit ``urllib3.connectionpool._close_pool_connections`` empties the queue that the pool
+    made, and a call through a blocking pool would hang.
     """
-    pool.pool = places = LifoQueue[Any](count)
+    pool.pool = slots = LifoQueue[Any](count)
     for _ in range(count):
-        places.put(None)
-    weakref.finalize(pool, _close_idle, places)
+        slots.put(None)
+    weakref.finalize(pool, _close_idle, slots)
 
 
-def _close_idle(places: LifoQueue[Any]) -> None:
-    with places.mutex:  # so that nobody takes what is closed here
-        for connection in filter(None, places.queue):
+def _close_idle(slots: LifoQueue[Any]) -> None:
+    with slots.mutex:  # so that nobody takes what is closed here
+        for connection in filter(None, slots.queue):
             connection.close()
 
 

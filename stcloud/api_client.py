@@ -11,21 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
-from stcloud import _serialization, _validators, logs, models
+from stcloud import _response, _serialization, _validators, logs, models
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
-from stcloud.exceptions import (
-    ApiException,
-    ConnectionException,
-    TimeoutException,
-    UnexpectedResponseException,
-    UnsuccessfulResponseException,
-    error_for_status,
-)
-from stcloud.models._codecs import is_object
+from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
 from stcloud.rest import RawResponse, RestClient, Timeouts
-from stcloud.retry import Outcome, RetryBudget, RetryState
+from stcloud.retry import RetryBudget, RetryState
 from stcloud.version import __version__
 
 if TYPE_CHECKING:
@@ -276,59 +268,77 @@ class ApiClient:
         return submit(self._get_executor(), lambda: context.run(self._call, request))
 
     def _call(self, request: Request) -> Any:
-        """Make a call, with its retries, and return what its options ask for.
+        """Make a call; return what its options ask for.
 
         Raises:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
+        with logs.CallLog(request.operation, request.ids) as call_log:
+            try:
+                data, headers = self._send(request, call_log)
+            except ApiException:
+                raise
+            except BaseException:  # Ctrl-C, for example: any connection may be in any state
+                self.rest_client.reset_pools()
+                raise
+        if request.options.data_only:
+            return data
+        info = HttpInfo[Any]((data, call_log.status, headers))
+        info.attempts = call_log.attempts
+        return info
+
+    def _send(self, request: Request, call_log: logs.CallLog) -> tuple[Any, Mapping[str, str]]:
+        """Send a request, again if that is safe; return the data and headers of the response."""
         options = request.options
         timeouts = Timeouts(options.connect, options.read, time.monotonic() + options.deadline)
         retry_state = RetryState(self.configuration.retries, self._budget, request.method)
-        with logs.CallLog(request.operation, request.ids) as call_log:
-            while True:
-                call_log.attempts = retry_state.attempts
-                attempt_log = logs.AttemptLog(request.method, request.path, retry_state.attempts)
-                try:
-                    response = self.rest_client.request(
-                        request.method,
-                        request.path,
-                        request.headers,
-                        request.body,
-                        timeouts,
-                        raw=options.raw,
-                    )
-                    data = self._process_response(request, response, attempt_log)
-                except ApiException as error:
-                    _redact_key(error, request)
-                    attempt_log.finish(error.status or error)
-                    wait = _delay_after(error, retry_state, timeouts.remaining())
-                    if wait is not None:
-                        time.sleep(wait)
-                        continue
-                    call_log.status, headers = error.status, error.headers
-                    if not retry_state.deleted_by_earlier_attempt(error.status) or options.raw:
+        while True:
+            call_log.attempts = retry_state.attempts
+            try:
+                data, response = self._send_once(request, timeouts, retry_state.attempts)
+            except ApiException as error:
+                wait = error.plan_retry(retry_state, timeouts.remaining())
+                if wait is None:
+                    call_log.status = error.status
+                    if options.raw or not retry_state.deleted_by_earlier_attempt(error.status):
                         raise
                     call_log.note = "deleted by an earlier attempt, whose response was lost"
-                    data = request.response_model and request.response_model.from_json(
-                        {"message": call_log.note, "success": True}
-                    )
-                except BaseException:  # Ctrl-C, for example: any connection may be in any state
-                    self.rest_client.reset_pools()
-                    raise
-                else:
-                    attempt_log.finish(response.status)
-                    call_log.status, headers = response.status, response.headers
+                    success = {"message": call_log.note, "success": True}
+                    data = request.response_model and request.response_model.from_json(success)
+                    retry_state.record_success()
+                    return data, error.headers or {}
+                time.sleep(wait)
+            else:
+                call_log.status = response.status
                 retry_state.record_success()
-                if options.data_only:
-                    return data
-                info = HttpInfo[Any]((data, call_log.status, headers or {}))
-                info.attempts = call_log.attempts
-                return info
+                return data, response.headers
+
+    def _send_once(
+        self, request: Request, timeouts: Timeouts, attempt: int
+    ) -> tuple[Any, RawResponse]:
+        """Make one attempt; return the data of its response, and the response."""
+        attempt_log = logs.AttemptLog(request.method, request.path, attempt)
+        try:
+            response = self.rest_client.request(
+                request.method,
+                request.path,
+                request.headers,
+                request.body,
+                timeouts,
+                raw=request.options.raw,
+            )
+            data = self._process_response(request, response, attempt_log)
+        except ApiException as error:
+            _redact_key(error, request)
+            attempt_log.finish(error.status or error)
+            raise
+        attempt_log.finish(response.status)
+        return data, response
 
     def _process_response(
         self, request: Request, response: RawResponse, attempt_log: logs.AttemptLog
     ) -> Any:
-        """Return the parsed body, or raise the matching exception."""
+        """Return the data of a response, or raise the exception that it means."""
         succeeded = 200 <= response.status < 300
         if succeeded and request.options.raw:
             return response
@@ -340,9 +350,8 @@ class ApiClient:
             content = b""  # the status says enough
         attempt_log.size = len(content)
         if succeeded:
-            return _deserialize(content, request, response)
-        text = content.decode(errors="replace")
-        raise error_for_status(response.status, response.reason, text, response.headers)
+            return _response.parse_success(response, content, request.response_model)
+        raise _response.exception_for_status(response, content)
 
     def _get_executor(self) -> ThreadPoolExecutor:
         """Return the threads of ``async_req``; each starts when it is first needed."""
@@ -452,47 +461,6 @@ def _response_model(response_type: object) -> type[Model] | None:
     if is_model(response_type):
         return response_type
     raise _validators.wrong_type("response_type", "a model's class or name", response_type)
-
-
-def _deserialize(content: bytes, request: Request, response: RawResponse) -> Any:
-    """Return what a 2xx response says, as the class that the request names."""
-    try:
-        if not content.strip() and request.response_model is None:
-            return None
-        if not content.strip() and response.status in (201, 204):
-            return request.response_model and request.response_model.from_json({"success": True})
-        document = _serialization.from_json(content)
-        unsuccessful = is_object(document) and document.get("success") is False
-        if not unsuccessful:
-            return (
-                document
-                if request.response_model is None
-                else request.response_model.from_json(document)
-            )
-    except (ValueError, RecursionError) as error:
-        raise UnexpectedResponseException(
-            response.status,
-            response.reason,
-            body=content.decode(errors="replace"),
-            headers=response.headers,
-            message=f"the response is not what the API describes: {error}",
-            outcome=Outcome.INVALID_RESPONSE,
-        ) from error
-    raise UnsuccessfulResponseException.from_response(
-        response.status, response.reason, content.decode(errors="replace"), response.headers
-    )
-
-
-def _delay_after(error: ApiException, retry_state: RetryState, remaining: float) -> float | None:
-    """Return the seconds until the next attempt, None if there is none; note it."""
-    wait = retry_state.next_delay(
-        error.outcome,
-        timed_out=isinstance(error, TimeoutException),
-        retry_after=error.retry_after,
-        remaining=remaining,
-    )
-    error.attempts, error.outcome_unknown = retry_state.attempts, retry_state.outcome_unknown
-    return wait
 
 
 def _redact_key(error: ApiException, request: Request) -> None:

@@ -19,19 +19,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any
 
 from stcloud._redaction import mask_uuids
-from stcloud.models._codecs import FieldError, is_array, is_object
 from stcloud.models.error import Error
-from stcloud.retry import Outcome, outcome_for_status
+from stcloud.retry import Outcome, RetryState
 
 _MAX_TEXT = 500
 
@@ -60,6 +53,7 @@ class ApiException(Exception):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Error] = (),
         message: str | None = None,
+        retry_after: float | None = None,
         outcome: Outcome = Outcome.FINAL,
     ) -> None:
         super().__init__(status, reason)
@@ -69,28 +63,26 @@ class ApiException(Exception):
         self.headers = headers
         self.errors: list[Error] = list(errors)
         self.message = message
-        self.outcome = outcome
         self.attempts = 1
         self.outcome_unknown: bool = outcome.may_have_executed
-        self.retry_after: float | None = (
-            None if headers is None else _parse_retry_after(headers.get("Retry-After"))
-        )
+        self.retry_after = retry_after
+        self._outcome = outcome
 
-    @classmethod
-    def from_response(
-        cls, status: int, reason: str | None, body: str, headers: Mapping[str, str]
-    ) -> Self:
-        """Make the exception of a response, with what its body says; any body will do."""
-        errors, message = _parse_error_body(body)
-        return cls(
-            status,
-            reason,
-            body=body,
-            headers=headers,
-            errors=errors,
-            message=message,
-            outcome=outcome_for_status(status),
+    def plan_retry(self, retry_state: RetryState, remaining: float) -> float | None:
+        """Record the attempt that failed; return the seconds until the next, None if none follows.
+
+        Args:
+            retry_state: the retries of the call.
+            remaining: the seconds that remain until its deadline.
+        """
+        wait = retry_state.next_delay(
+            self._outcome,
+            timed_out=isinstance(self, TimeoutException),
+            retry_after=self.retry_after,
+            remaining=remaining,
         )
+        self.attempts, self.outcome_unknown = retry_state.attempts, retry_state.outcome_unknown
+        return wait
 
     def redact(self, secret: str) -> None:
         """Mask a secret wherever the response repeated it."""
@@ -163,59 +155,6 @@ class ConnectionException(ApiException):
 
 class TimeoutException(ConnectionException):
     """A timeout ended the wait for the connection or the response."""
-
-
-_BY_STATUS = {
-    400: BadRequestException,
-    401: UnauthorizedException,
-    403: ForbiddenException,
-    404: NotFoundException,
-    409: ConflictException,
-    429: TooManyRequestsException,
-}
-
-
-def error_for_status(
-    status: int, reason: str | None, body: str, headers: Mapping[str, str]
-) -> ApiException:
-    """Return the exception of a response whose status is not 2xx."""
-    kind = _BY_STATUS.get(status, ServiceException if 500 <= status < 600 else ApiException)
-    failure = kind.from_response(status, reason, body, headers)
-    if 300 <= status < 400 and "Location" in headers:
-        redirect = f"the redirect to {headers['Location']} is not followed"
-        failure.message = f"{failure.message}; {redirect}" if failure.message else redirect
-    return failure
-
-
-def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
-    """Return the errors and the message of a response, as far as its body is readable."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not is_object(document):
-        return [], None
-    listed, message = document.get("errors"), document.get("message")
-    errors: list[Error] = []
-    for entry in listed if is_array(listed) else ():
-        with suppress(FieldError):
-            errors.append(Error.from_json(entry))
-    return errors, message if isinstance(message, str) else None
-
-
-def _parse_retry_after(retry_after: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for: a number, or the time until a date."""
-    if retry_after is None:
-        return None
-    with suppress(ValueError):  # of several headers, which come joined, the first
-        seconds = float(retry_after.partition(",")[0])
-        return None if math.isnan(seconds) else max(0.0, seconds)
-    with suppress(ValueError, TypeError, IndexError, OverflowError):
-        moment = parsedate_to_datetime(retry_after)
-        if moment.tzinfo is None:  # asctime's form, which is UTC in HTTP
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, moment.timestamp() - time.time())
-    return None
 
 
 def _printable(text: str) -> str:

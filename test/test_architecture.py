@@ -26,8 +26,10 @@ MODULES: dict[str, set[str]] = {
     "rest": {"_transport", "configuration", "exceptions", "retry"},
     "operation": {"models"},
     "_serialization": {"_validators", "models"},
+    "_response": {"_serialization", "exceptions", "models", "rest", "retry"},
     "api_client": {
         "_background",
+        "_response",
         "_validators",
         "configuration",
         "exceptions",

@@ -84,9 +84,9 @@ class Model:
     def from_columns(cls, documents: Column) -> list[Self] | None:
         """Make models of many JSON objects, field by field: an optional fast path.
 
-        It makes a hundred tokens in about half the time of :meth:`from_json`. It returns
-        None if an object does not have exactly the model's fields with values of the usual types,
-        or if the list is short: each object is then read on its own.
+        It buys a third of the time in which a list of a hundred tokens is read, JSON included.
+        It returns None if an object does not have exactly the model's fields with values of the
+        usual types, or if the list is short: each object is then read on its own.
         """
         schema = _schema(cls)
         if len(schema) < 2 or len(documents) < _MANY:

@@ -1,0 +1,126 @@
+"""What a response says: the data of a success, or the exception of a failure."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from stcloud import _serialization
+from stcloud.exceptions import (
+    ApiException,
+    BadRequestException,
+    ConflictException,
+    ForbiddenException,
+    NotFoundException,
+    ServiceException,
+    TooManyRequestsException,
+    UnauthorizedException,
+    UnexpectedResponseException,
+    UnsuccessfulResponseException,
+)
+from stcloud.models._codecs import FieldError, is_array, is_object
+from stcloud.models.error import Error
+from stcloud.models.model import Model
+from stcloud.rest import RawResponse
+from stcloud.retry import Outcome, outcome_for_status
+
+_BY_STATUS: dict[int, type[ApiException]] = {
+    400: BadRequestException,
+    401: UnauthorizedException,
+    403: ForbiddenException,
+    404: NotFoundException,
+    409: ConflictException,
+    429: TooManyRequestsException,
+}
+# A body that need not be there: created, and no content.
+_MAY_BE_EMPTY = {201, 204}
+
+
+def parse_success(response: RawResponse, content: bytes, model: type[Model] | None) -> Any:
+    """Return the data of a 2xx response: a model, or its JSON as it is if there is no model.
+
+    Raises:
+        UnsuccessfulResponseException: it says ``success: false``.
+        UnexpectedResponseException: it is not what the API describes.
+    """
+    try:
+        if not content.strip() and model is None:
+            return None
+        if not content.strip() and response.status in _MAY_BE_EMPTY:
+            return model and model.from_json({"success": True})
+        document = _serialization.from_json(content)
+        if not is_object(document) or document.get("success") is not False:
+            return document if model is None else model.from_json(document)
+    except (ValueError, RecursionError) as error:
+        raise UnexpectedResponseException(
+            response.status,
+            response.reason,
+            body=content.decode(errors="replace"),
+            headers=response.headers,
+            message=f"the response is not what the API describes: {error}",
+            outcome=Outcome.INVALID_RESPONSE,
+        ) from error
+    raise _exception(UnsuccessfulResponseException, response, content)
+
+
+def exception_for_status(response: RawResponse, content: bytes) -> ApiException:
+    """Return the exception of a response whose status is not 2xx; any body will do."""
+    status = response.status
+    kind = _BY_STATUS.get(status, ServiceException if 500 <= status < 600 else ApiException)
+    return _exception(kind, response, content)
+
+
+def _exception(kind: type[ApiException], response: RawResponse, content: bytes) -> ApiException:
+    body = content.decode(errors="replace")
+    errors, message = _parse_error_body(body)
+    if 300 <= response.status < 400 and "Location" in response.headers:
+        redirect = f"the redirect to {response.headers['Location']} is not followed"
+        message = f"{message}; {redirect}" if message else redirect
+    return kind(
+        response.status,
+        response.reason,
+        body=body,
+        headers=response.headers,
+        errors=errors,
+        message=message,
+        retry_after=_parse_retry_after(response.headers),
+        outcome=outcome_for_status(response.status),
+    )
+
+
+def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
+    """Return the errors and the message of a response, as far as its body is readable."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not is_object(document):
+        return [], None
+    listed, message = document.get("errors"), document.get("message")
+    errors: list[Error] = []
+    for entry in listed if is_array(listed) else ():
+        with suppress(FieldError):
+            errors.append(Error.from_json(entry))
+    return errors, message if isinstance(message, str) else None
+
+
+def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks for: a number, or the time until a date."""
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    with suppress(ValueError):  # of several headers, which come joined, the first
+        seconds = float(value.partition(",")[0])
+        return None if math.isnan(seconds) else max(0.0, seconds)
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:  # asctime's form, which is UTC in HTTP
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, moment.timestamp() - time.time())
+    return None

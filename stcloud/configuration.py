@@ -8,6 +8,8 @@ import sys
 import warnings
 from collections import UserDict
 from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import pairwise
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -18,6 +20,8 @@ from typing import (
     TypeVar,
     cast,
     dataclass_transform,
+    get_args,
+    get_type_hints,
     overload,
 )
 
@@ -31,6 +35,9 @@ AUTHORIZATION = "Authorization"
 """The header that carries the API key, and its name in ``api_key`` and ``api_key_prefix``."""
 REGIONS = {"US": "https://apps.sematext.com", "EU": "https://apps.eu.sematext.com"}
 """Region -> address of the service."""
+
+if TYPE_CHECKING:
+    import inspect
 
 SetT = TypeVar("SetT", contravariant=True)
 GetT = TypeVar("GetT", covariant=True)
@@ -77,7 +84,19 @@ class Setting(Generic[SetT, GetT]):
         self.secret = secret
 
     def __set_name__(self, owner: type, name: str) -> None:
+        self.owner = owner
         self.name = name
+
+    if not TYPE_CHECKING:  # a type checker knows __doc__ as text
+
+        def __init_subclass__(cls) -> None:
+            super().__init_subclass__()
+            cls.__doc__ = vars(Setting)["__doc__"]  # its own docstring would hide the property
+
+        @property
+        def __doc__(self) -> str | None:
+            """The text below the setting, where editors look for it; help() shows it, too."""
+            return _descriptions(self.owner).get(self.name)
 
     if TYPE_CHECKING:  # at run time the value is found where __set__ puts it
 
@@ -106,6 +125,51 @@ class Region(Setting["str | None", Any]):
     def __set__(self, instance: Any, value: str | None) -> None:
         if value is not None:
             instance.host = REGIONS[self.check(self.name, value)]
+
+
+@cache
+def _descriptions(owner: type) -> dict[str, str]:
+    """Return attribute name -> the text below it; none where the source is not at hand."""
+    import ast  # needed only for help(), slow to import
+    import inspect
+
+    try:
+        body = ast.parse(inspect.getsource(owner)).body[0]
+    except (OSError, TypeError):
+        return {}
+    return {
+        attribute.target.id: inspect.cleandoc(text.value.value)
+        for attribute, text in pairwise(cast("ast.ClassDef", body).body)
+        if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(text.value.value, str)
+    }
+
+
+class _Signature:
+    """The signature of a configuration's constructor: what can be set, its type and default."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        import inspect  # needed only for help() and editors, slow to import
+
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=setting.default,
+                    annotation=_accepted_type(hint) | None,
+                )
+                for name, hint in get_type_hints(owner).items()
+                if (setting := _SETTINGS.get(name)) is not None
+            ]
+        )
+
+
+def _accepted_type(hint: Any) -> Any:
+    """Return the type of the values that a setting of this annotation takes."""
+    arguments = get_args(hint)
+    return arguments[0] if arguments else str  # Region has its types in its base
 
 
 def _host(name: str, value: object) -> str:
@@ -273,6 +337,7 @@ class Configuration(Settings):
     _default: ClassVar[Configuration | None] = None
 
     if not TYPE_CHECKING:  # a type checker draws the signature from the settings
+        __signature__ = _Signature()
 
         def __init__(self, **settings: Any) -> None:
             for name in settings.keys() - _SETTINGS.keys():
@@ -360,6 +425,7 @@ class Configuration(Settings):
             name: "****" if setting.secret and getattr(self, name) else getattr(self, name)
             for name, setting in _SETTINGS.items()
         }
+        shown["api_key_prefix"] = self.api_key_prefix.data  # no secret
         return f"Configuration({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 

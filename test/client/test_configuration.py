@@ -1,7 +1,9 @@
 import copy
 import functools
+import inspect
 import logging
 import pickle
+import pydoc
 import threading
 import warnings
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 import stcloud
-from stcloud import Configuration, InsecureTransportWarning
+from stcloud import Configuration, InsecureTransportWarning, RetryPolicy
 from stcloud.configuration import AUTHORIZATION
 
 US, EU = "https://apps.sematext.com", "https://apps.eu.sematext.com"
@@ -342,3 +344,25 @@ def test_empty_text_is_none(name: str) -> None:
 def test_scheme_may_be_in_capitals() -> None:
     """The scheme's case does not matter, and later code sees it in one form."""
     assert Configuration(host="HTTPS://h/Base").host == "https://h/Base"
+
+
+def test_signature_and_help_describe_each_setting() -> None:
+    """What a setting takes, its default and its description are where editors and help() look."""
+    parameters = inspect.signature(Configuration).parameters
+    assert set(parameters) == set(vars(Configuration())) | {"region"}  # which is kept as the host
+    assert parameters["read_timeout"].annotation == float | None
+    assert parameters["read_timeout"].default == 30
+    assert parameters["region"].annotation == str | None
+    assert parameters["retries"].annotation == int | RetryPolicy | None
+    texts = [inspect.getdoc(getattr(Configuration, name)) for name in parameters]
+    assert all(texts)
+    assert len(set(texts)) > len(texts) - 3  # those that this API does not use share theirs
+    page = pydoc.render_doc(Configuration)
+    assert "Seconds that connecting may take." in page
+
+
+def test_repr_shows_the_prefix_but_no_key() -> None:
+    """The word before the key is no secret."""
+    shown = repr(Configuration(api_key="0123456789abcdef", api_key_prefix="Bearer"))
+    assert "'Authorization': 'Bearer'" in shown
+    assert "cdef" not in shown

@@ -6,13 +6,10 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from types import TracebackType
+from typing import Final, Self
 
 from stcloud._redaction import mask_uuids
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
 
 logger: Final = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())

@@ -12,21 +12,19 @@ from copy import copy
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from stcloud import _validators, token_names
 from stcloud.api import TokensApiControllerApi
 from stcloud.exceptions import ApiException, NotFoundException, UnexpectedResponseException
 from stcloud.logs import logger
 from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
+from stcloud.operation import Id
 from stcloud.token_names import (
     Family,
     MissingTokenException,
     TokenManagerException,
 )
-
-if TYPE_CHECKING:
-    from stcloud.operation import Id
 
 _ABANDONED = timedelta(hours=1)  # far more than passes between making a token and using it
 _USABLE = _ABANDONED / 2  # an older one may be disabled by finish_rotations in a moment

@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+import fastapi
+import pydantic
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -402,3 +405,21 @@ def test_models_of_ones_own_may_have_postponed_annotations() -> None:
 def test_ordinary_lists_are_read_the_quick_way() -> None:
     """A list as the service answers it does not fall back to reading object by object."""
     assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}] * 16) is not None
+
+
+def test_pydantic_and_fastapi_take_models_as_dataclasses() -> None:
+    """A model is read and written by a TypeAdapter, and is what an endpoint may return."""
+    token = TokenDto(id=1, name="shipper", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    adapter = pydantic.TypeAdapter(TokenDto)
+    assert adapter.validate_python(adapter.dump_python(token)) == token
+    with pytest.raises(pydantic.ValidationError, match="created_at"):
+        adapter.validate_python({"created_at": "yesterday"})
+    app = fastapi.FastAPI()
+
+    @app.get("/token")
+    def get_token() -> TokenDto:
+        return token
+
+    with TestClient(app) as client:
+        shown = client.get("/token").json()
+    assert (shown["name"], shown["created_at"]) == ("shipper", "2026-01-01T00:00:00Z")

@@ -1,15 +1,22 @@
 """The types that a user's type checker sees, in strict mode."""
 
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from operations import OPERATIONS
+
+import stcloud
 
 USER_CODE = Path(__file__).with_name("typing")
 OLDEST = "3.11"  # the Python whose types are checked
@@ -61,3 +68,31 @@ def test_checkers_refuse_the_marked_lines_and_no_other(
     lines = (USER_CODE / "refused.py").read_text(encoding="utf-8").splitlines()
     marked = {("refused.py", n) for n, line in enumerate(lines, 1) if "# expect-error" in line}
     assert checker(tmp_path) == marked
+
+
+def public_functions() -> Iterator[Any]:
+    """Yield the classes, functions and methods of the modules that users import."""
+    for found in pkgutil.walk_packages(stcloud.__path__, "stcloud."):
+        if "._" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        members = [value for name, value in vars(module).items() if not name.startswith("_")]
+        for value in members:
+            if getattr(value, "__module__", None) != found.name:
+                continue
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield value
+            if inspect.isclass(value):
+                yield from (
+                    method
+                    for name, method in vars(value).items()
+                    if inspect.isfunction(method) and not re.match("_(?!_init__)", name)
+                )
+
+
+def test_hints_are_resolved_at_run_time() -> None:
+    """What reads hints, such as FastAPI and IPython, gets them of everything public."""
+    functions = list(public_functions())
+    assert stcloud.TokenManager.__init__ in functions
+    for function in functions:
+        typing.get_type_hints(function)

@@ -40,7 +40,7 @@ def type_mismatch(what: str, value: object) -> FieldTypeError:
     return FieldTypeError(f"expected {what}, got {type(value).__name__}")
 
 
-Column: TypeAlias = "tuple[Any, ...] | list[Any]"
+Column: TypeAlias = tuple[Any, ...] | list[Any]
 
 
 def _no_column(_: Column) -> Column | None:

@@ -1,7 +1,5 @@
 """Base class of the models: dataclasses whose fields are declared once, each in its own file."""
 
-from __future__ import annotations
-
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping

@@ -176,7 +176,7 @@ class Call:
         self.deadline = deadline
         self.sent = 0
         self.pending = 0
-        """The number of the request whose answer is awaited; 0 for none."""
+        """The number of the request whose response is awaited; 0 for none."""
 
 
 _Request = tuple[Call, int]  # the call and the request's number in it

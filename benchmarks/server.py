@@ -35,7 +35,7 @@ def tokens(count: int) -> list[dict[str, Any]]:
 
 
 @cache
-def answer(count: int) -> bytes:
+def response(count: int) -> bytes:
     """Return a complete response with so many tokens."""
     document = {"data": {"tokens": tokens(count)}, "errors": None, "message": None, "success": True}
     body = json.dumps(document, separators=(",", ":")).encode()
@@ -58,7 +58,7 @@ def serve(connection: socket.socket) -> None:
         try:
             for head in requests(connection):
                 # GET /users-web/api/v3/apps/N/tokens
-                connection.sendall(answer(int(head.split(b"/", 6)[5])))
+                connection.sendall(response(int(head.split(b"/", 6)[5])))
         except ConnectionError:
             pass
 

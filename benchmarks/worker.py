@@ -47,8 +47,8 @@ def _listed(document: Any) -> Sequence[Any]:
     return document["data"]["tokens"]  # type: ignore[no-any-return]
 
 
-def _typed(answer: Any) -> Sequence[Any]:
-    return answer.data.tokens  # type: ignore[no-any-return]
+def _typed(response: Any) -> Sequence[Any]:
+    return response.data.tokens  # type: ignore[no-any-return]
 
 
 def _manager(host: str) -> Peer:
@@ -177,7 +177,7 @@ KINDS = {"calls": calls, "threads": threads, "memory": memory}
 
 
 def check(peer: Peer, size: int) -> None:
-    """Make a call whose answer is checked: who drops tokens is no peer."""
+    """Make a call whose response is checked: who drops tokens is no peer."""
     found = len(peer.tokens(peer.fetch(size)))
     if found != size:
         raise ValueError(f"{found} tokens instead of {size}")

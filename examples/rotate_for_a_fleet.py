@@ -170,9 +170,9 @@ class Agent:
             if time.monotonic() >= self.reload_at:
                 self.load()
             headers = {"Authorization": f"Bearer {self.token}"}
-            answer = http.request("POST", url, body="a line", headers=headers, retries=False)
-            self.shipped += answer.status == 200
-            self.refused += answer.status != 200
+            response = http.request("POST", url, body="a line", headers=headers, retries=False)
+            self.shipped += response.status == 200
+            self.refused += response.status != 200
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the tests share: the sandbox, a server that answers as told, and clients of both.
+"""What the tests share: the sandbox, a server that responds as scripted, and clients of both.
 
 Packages are imported where they are used: `test/client` runs without them, too.
 """
@@ -112,23 +112,23 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def remote(httpserver: HTTPServer) -> Iterator[stcloud.TokensApiControllerApi]:
-    """The API on the server that answers as told; ``httpserver.log`` has what arrived there."""
+    """The API on the server that responds as scripted; its ``log`` has what arrived there."""
     configuration = stcloud.Configuration(host=httpserver.url_for(""), api_key=KEY, retries=0)
     with stcloud.ApiClient(configuration) as client:
         yield stcloud.TokensApiControllerApi(client)
 
 
 @pytest.fixture
-def answer(httpserver: HTTPServer) -> Callable[..., None]:
-    """Tell the server what to answer from now on."""
+def respond(httpserver: HTTPServer) -> Callable[..., None]:
+    """Tell the server what to respond from now on."""
 
-    def answer(body: str | bytes = "", status: int = 200, **headers: str) -> None:
+    def respond(body: str | bytes = "", status: int = 200, **headers: str) -> None:
         httpserver.clear()
         handler = httpserver.expect_request(re.compile(".*"))
         named: Any = {name.replace("_", "-"): value for name, value in headers.items()}
         handler.respond_with_data(body, status, named, content_type="application/json")
 
-    return answer
+    return respond
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import stcloud
 from stcloud.operation import Request
 from stcloud.sandbox import Sandbox
 
-Answer = Callable[..., None]
+Respond = Callable[..., None]
 KEY = "0123abcd-made-up-key"
 
 
@@ -27,10 +27,10 @@ def client(remote: stcloud.TokensApiControllerApi) -> stcloud.ApiClient:
 
 
 def test_call_api_reaches_any_path(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
-    """Path, query, headers and body are sent as given, and the answer's JSON comes back."""
-    answer('{"data": {"apps": []}, "success": true}', 200, X_Seen="yes")
+    """Path, query, headers and body are sent as given, and the response's JSON comes back."""
+    respond('{"data": {"apps": []}, "success": true}', 200, X_Seen="yes")
     data, status, headers = client.call_api(
         "/users-web/api/v3/apps/{name}",
         "patch",
@@ -55,9 +55,9 @@ def test_call_api_reaches_any_path(
     assert request.get_json() == {"when": "2026-01-02T00:00:00+00:00", "token": {"name": "n"}}
 
 
-def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: Answer) -> None:
-    """The answer's class and every call's options work here too."""
-    answer('{"data": {"x": 1}, "success": true}')
+def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, respond: Respond) -> None:
+    """The response's class and every call's options work here too."""
+    respond('{"data": {"x": 1}, "success": true}')
     kind = stcloud.GenericMapBasedApiResponse
     only_data: dict[str, Any] = {"response_type": kind, "_return_http_data_only": True}
     expected = kind(data={"x": 1}, success=True)
@@ -65,9 +65,9 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, answer: A
     assert client.call_api("/x", "GET", **only_data, async_req=True).get(10) == expected
     assert client.call_api("/x", "GET", _preload_content=False)[0].status == 200
     for status in (200, 202, 204):
-        answer(status=status)
+        respond(status=status)
         assert client.call_api("/x", "HEAD", _return_http_data_only=True) is None
-    answer('{"data": {"x": 1}, "success": true}')
+    respond('{"data": {"x": 1}, "success": true}')
     by_name = {**only_data, "response_type": "GenericMapBasedApiResponse"}
     assert client.call_api("/x", "GET", **by_name) == expected
     for as_it_is in (object, "object", None):
@@ -112,10 +112,10 @@ class Size(Enum):
     ids=str,
 )
 def test_value_has_one_text_in_path_and_query(
-    value: object, text: str, client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    value: object, text: str, client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """Enums give their value, true and false are JSON's, dates are ISO; None is left out."""
-    answer("{}")
+    respond("{}")
     query = {"q": value, "list": [value, None], "none": None}
     client.call_api("/x/{value}", "PUT", {"value": value}, query, body={"value": value})
     request, _ = httpserver.log[-1]
@@ -137,10 +137,10 @@ def test_path_parameter_is_a_single_value(
 
 
 def test_call_api_can_leave_the_key_out(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """An empty list of authorizations sends no key."""
-    answer("{}")
+    respond("{}")
     client.call_api("/x", "GET", auth_settings=[])
     client.call_api("/x", "GET", auth_settings=["api_key"])
     assert ["Authorization" in request.headers for request, _ in httpserver.log] == [False, True]
@@ -172,10 +172,10 @@ def test_bad_path_is_refused(
 
 
 def test_safe_characters_of_path_parameters(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """Characters named safe are not quoted."""
-    answer("{}")
+    respond("{}")
     client.configuration.safe_chars_for_path_param = "/"
     client.call_api("/{a}", "GET", {"a": "b/c d"})
     assert httpserver.log[-1][0].environ["REQUEST_URI"] == "/b/c%20d"
@@ -206,10 +206,10 @@ def test_sanitize_makes_plain_data(client: stcloud.ApiClient) -> None:
 
 
 def test_default_headers_are_sent(
-    answer: Answer, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
+    respond: Respond, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
 ) -> None:
     """Header, cookie and user agent of the client go with every request, each once."""
-    answer('{"success": true}')
+    respond('{"success": true}')
     configuration = remote.api_client.configuration
     with stcloud.ApiClient(configuration, "x-team", "blue", cookie="c=1") as client:
         client.user_agent = "mine/1"
@@ -231,10 +231,10 @@ def test_default_headers_are_sent(
 
 
 def test_authorization_can_be_a_default_header(
-    answer: Answer, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
+    respond: Respond, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
 ) -> None:
     """A client given the header itself needs no key; a configured key goes first."""
-    answer('{"success": true}')
+    respond('{"success": true}')
     configuration = stcloud.Configuration(host=remote.api_client.configuration.host)
     with stcloud.ApiClient(configuration, "authorization", "apiKey own") as client:
         api = stcloud.TokensApiControllerApi(client)
@@ -264,10 +264,10 @@ def test_bad_header_is_refused(
 
 
 def test_header_without_a_text_is_none(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """None and the empty text take a header out of one request."""
-    answer("{}")
+    respond("{}")
     client.set_default_header("X-A", "a")
     empty: Any = {"x-a": None, "X-B": ""}
     client.call_api("/x", "GET", header_params=empty)
@@ -303,10 +303,10 @@ def test_no_safe_character_leads_elsewhere(
 
 
 def test_base_path_precedes_every_path(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """A host with a path, and a host changed later, are used as they are now."""
-    answer("{}")
+    respond("{}")
     client.call_api("/x", "GET")
     client.configuration.host = httpserver.url_for("/base/") + "/"
     client.call_api("/x", "GET")
@@ -314,10 +314,10 @@ def test_base_path_precedes_every_path(
 
 
 def test_content_type_can_be_another(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """A header of the request comes before the client's own."""
-    answer("{}")
+    respond("{}")
     kind = "application/merge-patch+json"
     client.call_api("/x", "PATCH", header_params={"content-type": kind}, body={})
     assert httpserver.log[-1][0].headers["Content-Type"] == kind
@@ -328,20 +328,20 @@ def test_time_limit_of_a_call_allows_as_much_silence(
 ) -> None:
     """A call that may take longer is not ended by the configured silence."""
 
-    def answer_late(_: werkzeug.wrappers.Request) -> Response:
+    def respond_late(_: werkzeug.wrappers.Request) -> Response:
         time.sleep(0.5)
         return Response("{}")
 
-    httpserver.expect_request("/x").respond_with_handler(answer_late)
+    httpserver.expect_request("/x").respond_with_handler(respond_late)
     client.configuration.read_timeout = 0.1
     assert client.call_api("/x", "GET", _request_timeout=20)[1] == 200
 
 
 def test_raw_responses_use_nothing_up(
-    remote: stcloud.TokensApiControllerApi, answer: Answer
+    remote: stcloud.TokensApiControllerApi, respond: Respond
 ) -> None:
     """Raw responses, read or not, closed or not, leave other calls their connections."""
-    answer('{"success": true}')
+    respond('{"success": true}')
     configuration = remote.api_client.configuration
     configuration.connection_pool_maxsize = 2
     with stcloud.ApiClient(configuration) as client:
@@ -353,10 +353,10 @@ def test_raw_responses_use_nothing_up(
 
 
 def test_cookie_can_be_set_later(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """The attribute of the generated client works, None takes it away."""
-    answer("{}")
+    respond("{}")
     for cookie in ("a=b", None):
         client.cookie = cookie
         client.call_api("/x", "GET")
@@ -380,10 +380,10 @@ def test_configuration_can_be_replaced(api: stcloud.TokensApiControllerApi) -> N
 
 
 def test_default_headers_can_be_replaced(
-    client: stcloud.ApiClient, answer: Answer, httpserver: HTTPServer
+    client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
     """They are checked as single ones are."""
-    answer("{}")
+    respond("{}")
     client.default_headers = {"X-Only": "1"}
     client.call_api("/x", "GET")
     assert httpserver.log[-1][0].headers["X-Only"] == "1"

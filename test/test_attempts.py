@@ -45,7 +45,7 @@ def rows() -> Iterator[tuple[str, Row]]:
             yield f"{status} {when}", Row(fault, kind, IDEMPOTENT, True)
         for way in (Fault.reset, Fault.hang_up, Fault.cut_body, Fault.garbage):
             if way == Fault.cut_body and not committed:
-                continue  # the cut answer is a 503, whose status counts: see below
+                continue  # the cut response is a 503, whose status counts: see below
             fault = way(committed=committed)
             row = Row(fault, stcloud.ConnectionException, IDEMPOTENT, True)
             yield f"{way.__name__} {when}", row
@@ -67,8 +67,8 @@ class Watch:
         self._before = self._tokens()
 
     def _tokens(self) -> dict[int, tuple[str, str]]:
-        answer: Any = self._api.get_app_tokens1(789)
-        return {token.id: (token.name, token.token) for token in answer.data.tokens}
+        response: Any = self._api.get_app_tokens1(789)
+        return {token.id: (token.name, token.token) for token in response.data.tokens}
 
     def done(self, operation: str) -> int:
         """Return how often an operation was done, and make sure that nothing else was."""
@@ -139,7 +139,7 @@ def test_failure_that_passes(
     assert watch.done(operation) == (OPERATIONS[operation].method != "GET")
 
 
-def test_lost_answer_of_a_create(sandbox: Sandbox, connect: Connect, watch: Watch) -> None:
+def test_lost_response_of_a_create(sandbox: Sandbox, connect: Connect, watch: Watch) -> None:
     """The token is there once, and the caller is warned."""
     sandbox.fail_next("create_app_token", Fault.lost_response())
     error = failure(connect(), "create_app_token")
@@ -322,7 +322,7 @@ def test_refused_certificate_is_final(
     assert (error.attempts, error.outcome_unknown) == (1, False)
 
 
-def test_delete_whose_answer_was_lost(
+def test_delete_whose_response_was_lost(
     sandbox: Sandbox, connect: Connect, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second attempt's 404 means that the first one deleted it; result and log say so."""
@@ -337,7 +337,7 @@ def test_delete_whose_answer_was_lost(
     assert watch.done("delete_app_token1") == 1
 
 
-def test_raw_delete_whose_answer_was_lost(sandbox: Sandbox, connect: Connect) -> None:
+def test_raw_delete_whose_response_was_lost(sandbox: Sandbox, connect: Connect) -> None:
     """Where the caller wants the response itself, there is none of a success to give."""
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
     with pytest.raises(stcloud.NotFoundException) as raised:

@@ -93,9 +93,9 @@ def test_goals_are_judged_by_their_ratios(compare: Any) -> None:
 
 
 def test_peer_that_drops_tokens_is_refused(compare: Any) -> None:
-    """Every piece of work begins with a call whose answer is checked."""
+    """Every piece of work begins with a call whose response is checked."""
     worker = load("worker")
-    peer = worker.Peer(lambda app: [None] * (app - 1), lambda answer: answer)
+    peer = worker.Peer(lambda app: [None] * (app - 1), lambda response: response)
     with pytest.raises(ValueError, match="2 tokens instead of 3"):
         worker.check(peer, 3)
     assert set(worker.PEERS) == set(compare.PEERS)

@@ -205,7 +205,7 @@ def test_interruption_between_head_and_body(
     assert api.get_app_tokens1(789).success is True
 
 
-def test_answer_that_is_too_large_gives_its_connection_up(connect: Connect) -> None:
+def test_response_that_is_too_large_gives_its_connection_up(connect: Connect) -> None:
     """The pool of one serves the next call."""
     for _ in range(10):
         connect().create_app_token({"name": "x" * 10_000}, 789)  # more than is read at once

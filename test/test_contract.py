@@ -37,12 +37,12 @@ def test_request_is_as_described(
     name: str,
     arguments: tuple[Any, ...],
     remote: stcloud.TokensApiControllerApi,
-    answer: Callable[..., None],
+    respond: Callable[..., None],
     httpserver: HTTPServer,
     description: OpenAPI,
 ) -> None:
     """Path, parameters, body and authorization are valid, and belong to the method's operation."""
-    answer('{"success": true}')
+    respond('{"success": true}')
     getattr(remote, name)(*arguments)
     request = Described(httpserver.log[-1][0])
     description.validate_request(request)
@@ -71,12 +71,12 @@ def type_name(schema: dict[str, Any]) -> str:
 
 def test_validator_refuses_what_is_not_described(
     remote: stcloud.TokensApiControllerApi,
-    answer: Callable[..., None],
+    respond: Callable[..., None],
     httpserver: HTTPServer,
     description: OpenAPI,
 ) -> None:
     """The check above can fail: a body with an unknown field is found."""
-    answer("{}")
+    respond("{}")
     path = "/users-web/api/v3/apps/5/tokens"
     remote.api_client.call_api(path, "POST", body={"unknown": 1})
     with pytest.raises(OpenAPIError):

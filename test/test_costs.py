@@ -63,8 +63,8 @@ def test_client_starts_no_thread(api: stcloud.TokensApiControllerApi, sandbox: A
         assert threading.active_count() <= before + 1  # the sandbox has one for each connection
 
 
-def answer(count: int) -> str:
-    """Return an answer with so many tokens that have all fields, no two of them alike."""
+def response(count: int) -> str:
+    """Return a response with so many tokens that have all fields, no two of them alike."""
     tokens = [
         {
             "createdAt": f"2026-03-01T08:{number % 60:02}:12.{number % 1000:03}Z",
@@ -100,20 +100,20 @@ def models(text: str) -> TokensResponse:
 
 def test_tokens_hold_less_memory_than_dicts() -> None:
     """10,000 tokens take at most three quarters of the memory of the dicts they are read from."""
-    text = answer(10_000)
+    text = response(10_000)
     assert held(models, text) <= 0.75 * held(json.loads, text)
 
 
 def test_memory_grows_with_the_list_only() -> None:
     """Twice the tokens take twice the memory."""
-    assert held(models, answer(10_000)) <= 2.2 * held(models, answer(5_000))
+    assert held(models, response(10_000)) <= 2.2 * held(models, response(5_000))
 
 
 def test_calls_grow_with_the_list_only() -> None:
     """Ten times the tokens take at most ten times the calls of our functions."""
 
     def count(size: int) -> int:
-        text = answer(size)
+        text = response(size)
         return own_calls(lambda: models(text))
 
     assert count(1_000) <= 10 * count(100)

@@ -121,7 +121,7 @@ def test_test_file_passes(example: Example, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("documented_setting")
 @pytest.mark.parametrize("program", sorted(REFERENCE.glob("*.py")), ids=lambda path: path.stem)
 def test_reference_program_runs_unchanged(program: Path) -> None:
-    """Each program of the reference document gets its answer, and ends quietly."""
+    """Each program of the reference document gets its response, and ends quietly."""
     command = [sys.executable, "-X", "dev", "-W", "error", str(program)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")

@@ -50,10 +50,10 @@ def failure(remote: Api) -> ApiException:
     ],
 )
 def test_status_chooses_the_exception(
-    status: int, kind: str, remote: Api, answer: Callable[..., None]
+    status: int, kind: str, remote: Api, respond: Callable[..., None]
 ) -> None:
-    """Each status raises its own class, with all that the answer said."""
-    answer(REFUSAL, status, X_Seen="yes")
+    """Each status raises its own class, with all that the response said."""
+    respond(REFUSAL, status, X_Seen="yes")
     error = failure(remote)
     assert type(error).__name__ == kind
     assert error.status == status
@@ -67,9 +67,9 @@ def test_status_chooses_the_exception(
     assert error.headers["x-seen"] == "yes"
 
 
-def test_raw_calls_raise_as_well(remote: Api, answer: Callable[..., None]) -> None:
+def test_raw_calls_raise_as_well(remote: Api, respond: Callable[..., None]) -> None:
     """A failed call raises even if the raw response was asked for."""
-    answer(REFUSAL, 404)
+    respond(REFUSAL, 404)
     with pytest.raises(stcloud.NotFoundException, match="C1: first"):
         remote.get_app_tokens1(5, _preload_content=False)
     with pytest.raises(stcloud.NotFoundException, match="C1: first"):
@@ -90,27 +90,27 @@ def test_raw_calls_raise_as_well(remote: Api, answer: Callable[..., None]) -> No
     ],
     ids=lambda body: repr(body)[:20],
 )
-def test_error_answer_may_have_any_body(
-    body: str | bytes, remote: Api, answer: Callable[..., None]
+def test_error_response_may_have_any_body(
+    body: str | bytes, remote: Api, respond: Callable[..., None]
 ) -> None:
-    """Whatever an error answer holds, the exception is that of its status."""
-    answer(body, 502)
+    """Whatever an error response holds, the exception is that of its status."""
+    respond(body, 502)
     error = failure(remote)
     assert type(error) is stcloud.ServiceException
     assert (error.errors, error.message) == ([], None)
     assert str(error) == "(502) BAD GATEWAY"
 
 
-def test_readable_errors_survive_unreadable_ones(remote: Api, answer: Callable[..., None]) -> None:
+def test_readable_errors_survive_unreadable_ones(remote: Api, respond: Callable[..., None]) -> None:
     """One malformed entry does not hide the others."""
-    answer('{"errors": [5, {"code": "C", "later": 1}]}', 400)
+    respond('{"errors": [5, {"code": "C", "later": 1}]}', 400)
     error = failure(remote)
     assert [entry.code for entry in error.errors] == ["C"]
 
 
-def test_unsuccessful_answer_raises(remote: Api, answer: Callable[..., None]) -> None:
+def test_unsuccessful_response_raises(remote: Api, respond: Callable[..., None]) -> None:
     """``success: false`` in a 200 is a failure with the service's reasons."""
-    answer(REFUSAL)
+    respond(REFUSAL)
     error = failure(remote)
     assert type(error) is stcloud.UnsuccessfulResponseException
     assert (error.status, error.message) == (200, "all in all")
@@ -148,11 +148,11 @@ def test_unsuccessful_answer_raises(remote: Api, answer: Callable[..., None]) ->
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_answer_that_is_not_the_contract_raises(
-    body: str | bytes, place: str, remote: Api, answer: Callable[..., None]
+def test_response_that_is_not_the_contract_raises(
+    body: str | bytes, place: str, remote: Api, respond: Callable[..., None]
 ) -> None:
     """A 2xx that is something else raises one class, which says where it differs."""
-    answer(body)
+    respond(body)
     error = failure(remote)
     assert type(error) is stcloud.UnexpectedResponseException
     assert error.status == 200
@@ -164,10 +164,10 @@ def test_answer_that_is_not_the_contract_raises(
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirect_is_not_followed(
-    status: int, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+    status: int, remote: Api, respond: Callable[..., None], httpserver: HTTPServer
 ) -> None:
     """A redirect raises, names the location, and the location is not asked."""
-    answer("", status, Location=httpserver.url_for("/elsewhere"))
+    respond("", status, Location=httpserver.url_for("/elsewhere"))
     for call in (remote.get_app_tokens1, remote.get_app_tokens1_with_http_info):
         with pytest.raises(ApiException, match="/elsewhere is not followed") as raised:
             call(5)
@@ -175,38 +175,38 @@ def test_redirect_is_not_followed(
     assert {request.path for request, _ in httpserver.log} == {"/users-web/api/v3/apps/5/tokens"}
 
 
-def test_location_is_named_beside_a_message(remote: Api, answer: Callable[..., None]) -> None:
+def test_location_is_named_beside_a_message(remote: Api, respond: Callable[..., None]) -> None:
     """What the service says of a redirect does not hide where to."""
-    answer('{"message": "moved"}', 302, Location="/elsewhere")
+    respond('{"message": "moved"}', 302, Location="/elsewhere")
     assert failure(remote).message == "moved; the redirect to /elsewhere is not followed"
 
 
-def test_location_elsewhere_is_no_redirect(remote: Api, answer: Callable[..., None]) -> None:
+def test_location_elsewhere_is_no_redirect(remote: Api, respond: Callable[..., None]) -> None:
     """Only a 3xx sends one on."""
-    answer("", 404, Location="/elsewhere")
+    respond("", 404, Location="/elsewhere")
     assert failure(remote).message is None
 
 
 @pytest.mark.parametrize("status", [200, 202, 203])
-def test_empty_answer_is_none(status: int, remote: Api, answer: Callable[..., None]) -> None:
+def test_empty_response_is_none(status: int, remote: Api, respond: Callable[..., None]) -> None:
     """Content may be missing only where the description has none."""
-    answer("", status)
+    respond("", status)
     with pytest.raises(stcloud.UnexpectedResponseException, match="Expecting value"):
         remote.delete_app_token1(5, 7)
 
 
 @pytest.mark.parametrize("status", [300, 304])
-def test_redirect_without_location(status: int, remote: Api, answer: Callable[..., None]) -> None:
+def test_redirect_without_location(status: int, remote: Api, respond: Callable[..., None]) -> None:
     """A 3xx that names no location is told by its status alone."""
-    answer("", status)
+    respond("", status)
     error = failure(remote)
     assert str(error) == f"({status}) {error.reason}"
 
 
-def test_text_is_bounded_and_printable(remote: Api, answer: Callable[..., None]) -> None:
+def test_text_is_bounded_and_printable(remote: Api, respond: Callable[..., None]) -> None:
     """A huge or odd message is cut and escaped, and still whole in ``message``."""
     message = "line\nbreak \ud800 \x1b[31m" + "x" * 1_000_000
-    answer(json.dumps({"message": message}), 400)
+    respond(json.dumps({"message": message}), 400)
     error = failure(remote)
     assert error.message == message
     assert len(str(error)) <= 500
@@ -216,11 +216,11 @@ def test_text_is_bounded_and_printable(remote: Api, answer: Callable[..., None])
 
 
 @pytest.mark.parametrize("padding", range(440, 500, 4))
-def test_text_shows_no_secret(padding: int, remote: Api, answer: Callable[..., None]) -> None:
+def test_text_shows_no_secret(padding: int, remote: Api, respond: Callable[..., None]) -> None:
     """An echoed key or token is masked, wherever the text is cut."""
     message = "x" * padding + f" {SECRET} {SECRET} apiKey {KEY}"
     for status in (400, 200):
-        answer(json.dumps({"message": message, "success": False}), status)
+        respond(json.dumps({"message": message, "success": False}), status)
         error = failure(remote)
         assert SECRET[:9] not in str(error) + repr(error)
         assert KEY not in f"{error} {error!r} {error.body} {error.message} {error.args}"
@@ -228,29 +228,29 @@ def test_text_shows_no_secret(padding: int, remote: Api, answer: Callable[..., N
 
 @pytest.mark.parametrize("key", ["my long secret key", "a=b/c+d", "apiKey withprefix"])
 def test_echoed_key_of_any_form_is_masked(
-    key: str, remote: Api, answer: Callable[..., None]
+    key: str, remote: Api, respond: Callable[..., None]
 ) -> None:
     """A key is masked also where JSON escapes it, in the reason and in a location."""
     remote.api_client.configuration.api_key["Authorization"] = key
     bare = key.removeprefix("apiKey ")
     escaped = json.dumps({"message": bare, "errors": [{"code": bare}]}).replace("/", "\\/")
-    answer(escaped.replace("=", "\\u003d"), 302, Location=f"/{bare}")
+    respond(escaped.replace("=", "\\u003d"), 302, Location=f"/{bare}")
     error = failure(remote)
     told = f"{error} {error!r} {error.message} {error.errors} {error.reason} {error.args}"
     assert bare not in told
     assert bare.split(" ")[-1] not in told
 
 
-def test_short_key_damages_nothing(remote: Api, answer: Callable[..., None]) -> None:
+def test_short_key_damages_nothing(remote: Api, respond: Callable[..., None]) -> None:
     """A key too short to be a secret is not searched for in answers."""
     remote.api_client.configuration.api_key["Authorization"] = "s"
-    answer(REFUSAL, 400)
+    respond(REFUSAL, 400)
     assert failure(remote).body == REFUSAL
 
 
-def test_exceptions_copy_and_pickle(remote: Api, answer: Callable[..., None]) -> None:
+def test_exceptions_copy_and_pickle(remote: Api, respond: Callable[..., None]) -> None:
     """An exception crosses process borders whole, that of a connection too."""
-    answer(REFUSAL, 409, X_Seen="yes")
+    respond(REFUSAL, 409, X_Seen="yes")
     refused = failure(remote)
     lost = stcloud.TimeoutException(reason="too slow")
     for error in (refused, lost):

@@ -89,7 +89,7 @@ HEADERS = st.fixed_dictionaries(
 
 
 def check(api: stcloud.TokensApiControllerApi, name: str) -> None:
-    """Make a call; what it returns or raises can be shown, and an answer can be written again."""
+    """Make a call; what it returns or raises can be shown, and a response can be written again."""
     try:
         result = getattr(api, name)(*OPERATIONS[name].arguments(5, 7))
     except stcloud.ApiException as error:
@@ -110,10 +110,10 @@ def check(api: stcloud.TokensApiControllerApi, name: str) -> None:
     headers=HEADERS,
     body=BODY,
 )
-def test_any_answer_is_read_or_refused(
+def test_any_response_is_read_or_refused(
     name: str, status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    """Any body, date, envelope and header of an answer."""
+    """Any body, date, envelope and header of a response."""
 
     def request(*_: Any, **__: Any) -> urllib3.BaseHTTPResponse:
         return urllib3.HTTPResponse(
@@ -179,7 +179,7 @@ def test_any_bytes_on_the_wire_are_read_or_refused(
         check(stcloud.TokensApiControllerApi(client), "get_app_tokens1")
 
 
-# The head of an answer, which the SDK reads itself where it is ordinary.
+# The head of a response, which the SDK reads itself where it is ordinary.
 
 AFTER = b'{"success": true}'
 

@@ -79,9 +79,9 @@ def shown(operation: str) -> str:
 @pytest.fixture
 def token(sandbox: Sandbox, api: stcloud.TokensApiControllerApi) -> str:
     """The value of the app's only token, whose id is 789."""
-    answer: Any = api.create_app_token({"name": "old"}, sandbox.app_id)
-    assert answer.data.token.id == 789
-    return str(answer.data.token.token)
+    response: Any = api.create_app_token({"name": "old"}, sandbox.app_id)
+    assert response.data.token.id == 789
+    return str(response.data.token.token)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def told(sandbox: Sandbox, api: stcloud.TokensApiControllerApi, token: str) -> I
     LOGGER.addHandler(told)
     yield told
     LOGGER.removeHandler(told)
-    answer: Any = api.get_app_tokens1(sandbox.app_id)
-    secrets = {sandbox.api_key, token, *(entry.token for entry in answer.data.tokens)}
+    response: Any = api.get_app_tokens1(sandbox.app_id)
+    secrets = {sandbox.api_key, token, *(entry.token for entry in response.data.tokens)}
     text = repr([(record.getMessage(), vars(record)) for record in told.records])
     assert [secret for secret in secrets if secret in text] == []
 
@@ -196,8 +196,8 @@ def test_call_in_the_background(sandbox: Sandbox, connect: Connect, told: Told) 
 
 def test_raw_response(connect: Connect, told: Told) -> None:
     """A call whose body nobody has read yet has ended."""
-    answer: Any = connect().get_app_tokens1(789, _preload_content=False)
-    with answer:
+    response: Any = connect().get_app_tokens1(789, _preload_content=False)
+    with response:
         _, fields = told.one()
         assert (fields["stcloud_status"], fields["stcloud_error"]) == (200, None)
 
@@ -232,7 +232,7 @@ def test_interrupted_call(
     monkeypatch: pytest.MonkeyPatch,
     place: str,
 ) -> None:
-    """Ctrl-C, amid an attempt or between two, ends a call without an answer."""
+    """Ctrl-C, amid an attempt or between two, ends a call without a response."""
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -220,7 +220,7 @@ def test_mistyped_field_is_named(case: Case, wrong: Any) -> None:
     ],
 )
 def test_dates_are_read_in_every_form(written: str | float, read: datetime) -> None:
-    """All forms that such servers answer give an aware datetime of the standard library's zones."""
+    """Every form of such servers gives an aware datetime of the standard library's zones."""
     created_at = TokenDto.from_json({"createdAt": written}).created_at
     assert created_at == read
     assert isinstance(created_at.tzinfo, timezone)
@@ -334,15 +334,15 @@ def test_short_secret_is_shown_by_nothing(secret: str) -> None:
 
 
 def test_raw_data_hides_tokens_too() -> None:
-    """A token's value in an answer without a model of its own is masked as well."""
+    """A token's value in a response without a model of its own is masked as well."""
     short = "no-uuid-but-secret"
-    answer = GenericMapBasedApiResponse(
+    response = GenericMapBasedApiResponse(
         {"tokens": ({"token": short}, {"Token": short}), "token": short, "value": SECRET},
         message=f"use {SECRET}",
     )
     newer = TokenDto.from_json({"later": {"token": short}})
     odd = TokenDto(token=short.encode())  # type: ignore[arg-type]
-    shown = repr(answer) + repr(newer) + repr(odd)
+    shown = repr(response) + repr(newer) + repr(odd)
     assert short[:-4] not in shown
     assert SECRET[:-4] not in shown
 

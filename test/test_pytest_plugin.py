@@ -34,7 +34,7 @@ def test_page_as_pasted(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.usefixtures("paste")
 def test_page_finds_a_careless_rotation(pytester: pytest.Pytester) -> None:
-    """The page's test of a lost answer fails for a program that does not look."""
+    """The page's test of a lost response fails for a program that does not look."""
     pytester.makepyfile(
         rotation="""
         def rotate(api, app_id, token):

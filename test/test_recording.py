@@ -1,4 +1,4 @@
-"""Tools that record calls, or answer them, in the tests of programs: vcrpy, pytest-httpserver."""
+"""Tools that record calls, or response them, in the tests of programs: vcrpy, pytest-httpserver."""
 
 import re
 import ssl
@@ -125,8 +125,8 @@ def test_client_outlives_the_recording(
     assert len(connected) == 2
 
 
-def test_httpserver_answers(httpserver: HTTPServer, connect: Connect) -> None:
-    """pytest-httpserver checks what a call sends, and answers as told."""
+def test_httpserver_responses(httpserver: HTTPServer, connect: Connect) -> None:
+    """pytest-httpserver checks what a call sends, and responds as scripted."""
     api = connect(host=httpserver.url_for("/base"), api_key="made-up")
     path, headers = "/base/users-web/api/v3/apps/789/tokens", {"Authorization": "apiKey made-up"}
     expected = httpserver.expect_ordered_request(

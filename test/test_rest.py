@@ -91,13 +91,13 @@ SECRET = b'{"token": "plain-secret"}'
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [SECRET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + SECRET + b"\r\n"],
     ids=["no head", "no chunks"],
 )
-def test_traceback_holds_no_content(answer: bytes) -> None:
+def test_traceback_holds_no_content(response: bytes) -> None:
     """Python's own errors repeat what came where something else was expected."""
-    with ScriptedServer(Reply(answer, "close")) as server:
+    with ScriptedServer(Reply(response, "close")) as server:
         error = failure(connected(server.url))
     assert type(error) is stcloud.ConnectionException
     assert error.__cause__ is not None
@@ -110,9 +110,9 @@ def test_success_without_content_may_have_an_encoding(encoding: str) -> None:
     head = f"HTTP/1.1 204 No Content\r\nContent-Encoding: {encoding}\r\n\r\n"
     with ScriptedServer(Reply(head.encode(), "close")) as server:
         api = connected(server.url)
-        answer: Any = api.delete_app_token1(5, 7)
+        response: Any = api.delete_app_token1(5, 7)
         api.api_client.close()
-    assert answer.success is True
+    assert response.success is True
 
 
 def urllib3_failures() -> dict[str, type[Exception]]:
@@ -171,7 +171,7 @@ def test_unknown_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"no HTTP at all\r\n\r\n",
@@ -182,11 +182,11 @@ def test_unknown_host() -> None:
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
     ],
-    ids=lambda answer: repr(answer)[2:60],
+    ids=lambda response: repr(response)[2:60],
 )
-def test_answer_that_is_not_whole(answer: bytes) -> None:
+def test_response_that_is_not_whole(response: bytes) -> None:
     """Hang-ups, cut bodies and broken HTTP raise ConnectionException with the cause chained."""
-    with ScriptedServer(Reply(answer, "close")) as server:
+    with ScriptedServer(Reply(response, "close")) as server:
         error = failure(connected(server.url))
     assert type(error) is stcloud.ConnectionException
     assert error.status == 0
@@ -215,8 +215,8 @@ def test_silent_server_runs_into_the_time_limit(
 
 
 @pytest.mark.parametrize("status", [102, 103, 199])
-def test_informational_answer_is_not_the_answer(status: int) -> None:
-    """A 1xx but for 100 leaves the outcome unknown, and what follows is no other call's answer."""
+def test_informational_response_is_not_the_response(status: int) -> None:
+    """A 1xx but for 100 leaves the outcome unknown, and what follows is no other call's."""
     early = b"HTTP/1.1 %d Early\r\n\r\n" % status
     with ScriptedServer(Reply(early + GOOD, "close")) as server:
         error = failure(connected(server.url))
@@ -252,8 +252,8 @@ def gzip_members(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [0, (1 << 16) + 1])
 @pytest.mark.parametrize("compress", [gzip.compress, gzip_members, zlib.compress, raw_deflate])
-def test_packed_answer_is_unpacked(compress: Callable[[bytes], bytes], size: int) -> None:
-    """An answer may come as gzip or deflate, of any length; cut off, it is no answer."""
+def test_packed_response_is_unpacked(compress: Callable[[bytes], bytes], size: int) -> None:
+    """A response may come as gzip or deflate, of any length; cut off, it is no response."""
     name = "gzip" if compress in (gzip.compress, gzip_members) else "deflate"
     packed = compress(b'{"success": true}'.ljust(size))
     for content in (packed, packed[:-1]):
@@ -277,8 +277,8 @@ def test_padding_of_gzip_is_ignored() -> None:
             assert api.get_app_tokens1(5).success is True
 
 
-@pytest.mark.parametrize("answer", [b"", b"Connection: close\r\nContent-Length: 1, 2\r\n\r\n"])
-def test_failed_call_ends_its_connection(answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"", b"Connection: close\r\nContent-Length: 1, 2\r\n\r\n"])
+def test_failed_call_ends_its_connection(response: bytes) -> None:
     """The server learns it at once, not when nobody holds the exception any more."""
     is_closed: list[bool] = []
 
@@ -286,7 +286,7 @@ def test_failed_call_ends_its_connection(answer: bytes) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + response)
             connection.settimeout(10)
             with suppress(TimeoutError):
                 is_closed.append(connection.recv(1) == b"")
@@ -301,8 +301,8 @@ def test_failed_call_ends_its_connection(answer: bytes) -> None:
     assert error.__traceback__ is not None  # which holds all that the call had
 
 
-def test_raw_answer_is_read_before_the_deadline() -> None:
-    """The reading of a raw answer ends with the call's deadline too; nothing waits for ever."""
+def test_raw_response_is_read_before_the_deadline() -> None:
+    """The reading of a raw response ends with the call's deadline too; nothing waits for ever."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"
     with ScriptedServer(Reply(head, "hang")) as server:
         api = connected(server.url, deadline=0.5)

@@ -1,4 +1,4 @@
-"""Who is talked to, what is told to whom, and what a hostile answer can do."""
+"""Who is talked to, what is told to whom, and what a hostile response can do."""
 
 import gzip
 import logging
@@ -347,8 +347,8 @@ def test_debug_shows_no_secret(
     caplog.set_level(logging.DEBUG)
     configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key, debug=True)
     with stcloud.ApiClient(configuration) as client:
-        answer: Any = Api(client).create_app_token({"name": "n"}, sandbox.app_id)
-        token = answer.data.token.token
+        response: Any = Api(client).create_app_token({"name": "n"}, sandbox.app_id)
+        token = response.data.token.token
         client.call_api("/users-web/api/v3/apps/789/tokens", "GET", None, {"secret": token})
         with pytest.raises(stcloud.NotFoundException):
             client.call_api("/{token}", "GET", {"token": token})
@@ -374,7 +374,7 @@ def bomb(size: int) -> bytes:
 
 
 def test_bomb_raises_and_memory_stays_flat(httpserver: HTTPServer) -> None:
-    """An answer that grows beyond the bound when decompressed raises before it has grown."""
+    """A response that grows beyond the bound when decompressed raises before it has grown."""
     httpserver.expect_request("/x").respond_with_data(
         bomb(200_000_000), headers={"Content-Encoding": "gzip"}
     )
@@ -391,7 +391,7 @@ def test_bomb_raises_and_memory_stays_flat(httpserver: HTTPServer) -> None:
     assert peak < 100_000_000
 
 
-def test_raw_answer_is_not_bounded(httpserver: HTTPServer) -> None:
+def test_raw_response_is_not_bounded(httpserver: HTTPServer) -> None:
     """How much of it is read is the caller's choice."""
     size = 20_000_000
     httpserver.expect_request("/x").respond_with_data(b"x" * size)
@@ -403,8 +403,8 @@ def test_raw_answer_is_not_bounded(httpserver: HTTPServer) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_answer_is_bounded(status: int, httpserver: HTTPServer) -> None:
-    """An answer of the allowed size is read, one byte more is not; of an error the text is cut."""
+def test_response_is_bounded(status: int, httpserver: HTTPServer) -> None:
+    """A response of the allowed size is read, one byte more is not; of an error the text is cut."""
     body = b'{"a": "' + b"x" * 991 + b'"}'
     httpserver.expect_request("/x").respond_with_data(body, status)
     configuration = stcloud.Configuration(host=httpserver.url_for(""), api_key=KEY, retries=0)

@@ -85,7 +85,7 @@ def test_attempt_is_a_span(
     faults: list[Fault],
     statuses: list[int | None],
 ) -> None:
-    """There are as many spans as attempts; those without an answer tell of the error."""
+    """There are as many spans as attempts; those without a response tell of the error."""
     api = connect()
     for fault in faults:
         sandbox.fail_next("get_app_tokens1", fault)
@@ -106,13 +106,13 @@ def test_attempt_is_a_span(
 
 def test_trace_goes_on_at_the_server(
     remote: stcloud.TokensApiControllerApi,
-    answer: Callable[..., None],
+    respond: Callable[..., None],
     httpserver: HTTPServer,
     exporter: InMemorySpanExporter,
     tracer: Tracer,
 ) -> None:
     """The request names the attempt's span, which is a child of the program's."""
-    answer('{"success": true}')
+    respond('{"success": true}')
     with tracer.start_as_current_span("work") as work:
         remote.get_app_tokens1(789)
     assert [span.name for span in exporter.get_finished_spans()] == ["GET", "work"]

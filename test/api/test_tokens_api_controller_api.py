@@ -68,10 +68,10 @@ def test_life_of_a_token(api: Api, sandbox: Sandbox) -> None:
 
 @every_operation
 def test_operation_sends_what_the_contract_says(
-    name: str, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+    name: str, remote: Api, respond: Callable[..., None], httpserver: HTTPServer
 ) -> None:
     """Method, path, body and headers are the contract's; no body, no Content-Type."""
-    answer(SUCCESS)
+    respond(SUCCESS)
     call(remote, name)
     expected = OPERATIONS[name]
     request, _ = httpserver.log[-1]
@@ -91,10 +91,10 @@ def test_operation_sends_what_the_contract_says(
 
 @every_operation
 def test_options_change_what_a_call_returns(
-    name: str, remote: Api, answer: Callable[..., None]
+    name: str, remote: Api, respond: Callable[..., None]
 ) -> None:
-    """Plain, in the background, with status and headers, and raw: all of the same answer."""
-    answer(SUCCESS, X_Seen="yes")
+    """Plain, in the background, with status and headers, and raw: all of the same response."""
+    respond(SUCCESS, X_Seen="yes")
     plain = call(remote, name)
     assert plain.success is True
     assert call(remote, name, async_req=True).get(10) == plain
@@ -112,11 +112,11 @@ def test_options_change_what_a_call_returns(
 
 @every_operation
 @pytest.mark.parametrize("status", [201, 204])
-def test_answer_without_content_is_success(
-    name: str, status: int, remote: Api, answer: Callable[..., None]
+def test_response_without_content_is_success(
+    name: str, status: int, remote: Api, respond: Callable[..., None]
 ) -> None:
-    """201 and 204 may come empty; the caller still gets the answer's class."""
-    answer(status=status)
+    """201 and 204 may come empty; the caller still gets the response's class."""
+    respond(status=status)
     data, seen, _ = getattr(remote, f"{name}_with_http_info")(*arguments(name))
     assert (type(data).__name__, data.success) == (OPERATIONS[name].response, True)
     assert seen == status
@@ -137,11 +137,11 @@ def test_body_is_its_fields(
     fields: dict[str, Any],
     sent: bytes,
     remote: Api,
-    answer: Callable[..., None],
+    respond: Callable[..., None],
     httpserver: HTTPServer,
 ) -> None:
     """A model and a dict of its fields send the same: UTF-8 JSON, no None, {} if empty."""
-    answer(SUCCESS)
+    respond(SUCCESS)
     for body in (BODIES[name](**fields), fields):
         getattr(remote, name)(body, *arguments(name)[1:])
         assert httpserver.log[-1][0].data == sent
@@ -149,10 +149,10 @@ def test_body_is_its_fields(
 
 @pytest.mark.parametrize("identifier", ["1", "007", 1, 2**63 - 1, str(2**63 - 1)], ids=repr)
 def test_ids_are_ints_or_digits(
-    identifier: int | str, remote: Api, answer: Callable[..., None], httpserver: HTTPServer
+    identifier: int | str, remote: Api, respond: Callable[..., None], httpserver: HTTPServer
 ) -> None:
     """An id goes into the path as the number that it is."""
-    answer(SUCCESS)
+    respond(SUCCESS)
     remote.delete_app_token1(identifier, token_id=identifier)
     number = int(identifier)
     assert httpserver.log[-1][0].path == f"/users-web/api/v3/apps/{number}/tokens/{number}"

@@ -95,7 +95,7 @@ def test_no_wait_outlasts_the_deadline(remaining: float, granted: bool) -> None:
 
 
 def test_unknown_outcome_is_remembered() -> None:
-    """Once an attempt may have done it, no later answer takes that back."""
+    """Once an attempt may have done it, no later response takes that back."""
     call = course("DELETE")
     wait(call, Outcome.THROTTLED)
     assert not call.outcome_unknown

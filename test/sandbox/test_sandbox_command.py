@@ -43,9 +43,9 @@ def running(*options: object, stderr: int = PIPE) -> Iterator[tuple[Popen[str], 
 
 def ask(connection: HTTPConnection, method: str = "GET", body: str | None = None) -> Any:
     connection.request(method, PATH, body, HEADERS)
-    with connection.getresponse() as answer:
-        assert answer.status == 200
-        return json.load(answer)["data"]
+    with connection.getresponse() as response:
+        assert response.status == 200
+        return json.load(response)["data"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -55,26 +55,26 @@ def test_description_is_openapi() -> None:
         for status in [200, 401, 404, *FAULTS] + [400, 413, 415] * (operation.body is not None)
     ],
 )
-def test_answer_is_as_described(
+def test_response_is_as_described(
     sandbox: Sandbox, ask: Ask, exact: OpenAPI, name: str, status: int
 ) -> None:
-    """Each kind of answer is documented for its operation and has exactly the documented fields."""
+    """Each response is documented for its operation and has exactly the documented fields."""
     ask("POST", json={"name": "first"})
     if status in FAULTS:
         sandbox.fail_next(name, Fault.status(status))  # which shows that the names are the same
     operation = OPERATIONS[name]
     path = operation.url_path(789, 789)
     options = REQUESTS.get(status, {"json": {}} if operation.body else {})
-    answer = ask(operation.method, path.partition("/tokens")[2], **options)
-    assert answer.status == status
-    content_type = answer.headers["Content-Type"]
-    response = MockResponse(answer.data, status, content_type=content_type)
-    exact.validate_response(MockRequest(HOST, operation.method, path), response)
+    response = ask(operation.method, path.partition("/tokens")[2], **options)
+    assert response.status == status
+    content_type = response.headers["Content-Type"]
+    mock = MockResponse(response.data, status, content_type=content_type)
+    exact.validate_response(MockRequest(HOST, operation.method, path), mock)
 
 
 @SCHEMA.parametrize()
 @settings(max_examples=30, derandomize=True, database=None, deadline=None)
-def test_no_request_gets_an_undescribed_answer(
+def test_no_request_gets_an_undescribed_response(
     case: schemathesis.Case[Any], running_sandbox: Sandbox
 ) -> None:
     """Whatever is sent, right or wrong, is answered as the description says."""

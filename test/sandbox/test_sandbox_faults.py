@@ -60,14 +60,14 @@ class Peer:
             # below TLS, which would call it an end
             all(iter(lambda: socket.socket.recv(wire, 65536), b""))
 
-    def answer(self, method: str = "POST") -> tuple[int, dict[str, str], bytes]:
+    def response(self, method: str = "POST") -> tuple[int, dict[str, str], bytes]:
         with self.send(method) as wire:
-            answer = HTTPResponse(wire)
-            answer.begin()
-            return answer.status, dict(answer.getheaders()), answer.read()
+            response = HTTPResponse(wire)
+            response.begin()
+            return response.status, dict(response.getheaders()), response.read()
 
     def tokens(self) -> int:
-        return len(json.loads(self.answer("GET")[2])["data"]["tokens"])
+        return len(json.loads(self.response("GET")[2])["data"]["tokens"])
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +96,13 @@ def peer(
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_reset(peer: Peer, committed: bool) -> None:
-    """The connection is reset without an answer, before or after the write."""
+    """The connection is reset without a response, before or after the write."""
     peer.sandbox.fail_next(CREATE, Fault.reset(committed=committed))
     peer.expect_reset()
     assert peer.tokens() == committed
 
 
-def test_lost_answer(peer: Peer) -> None:
+def test_lost_response(peer: Peer) -> None:
     """The write is committed, and the connection reset."""
     peer.sandbox.fail_next(CREATE, Fault.lost_response())
     peer.expect_reset()
@@ -111,7 +111,7 @@ def test_lost_answer(peer: Peer) -> None:
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_hang_up(peer: Peer, committed: bool) -> None:
-    """The connection ends without an answer, before or after the write."""
+    """The connection ends without a response, before or after the write."""
     peer.sandbox.fail_next(CREATE, Fault.hang_up(committed=committed))
     assert peer.receive() == b""
     assert peer.tokens() == committed
@@ -143,10 +143,10 @@ def test_drip(peer: Peer) -> None:
 
 
 def test_drip_or_cut_before_the_write(peer: Peer) -> None:
-    """Where the operation does not run, the answer that drips or is cut off says so."""
+    """Where the operation does not run, the response that drips or is cut off says so."""
     peer.sandbox.fail_next(CREATE, Fault.drip(0, committed=False))
     peer.sandbox.fail_next(CREATE, Fault.cut_body(committed=False))
-    assert peer.answer()[0] == 503
+    assert peer.response()[0] == 503
     assert peer.receive().startswith(b"HTTP/1.1 503 ")
     assert peer.tokens() == 0
 
@@ -166,7 +166,7 @@ def test_status(peer: Peer, committed: bool) -> None:
     """The envelope of a failure comes with the status and headers that were told."""
     fault = Fault.status(503, headers={"Retry-After": "1"}, committed=committed)
     peer.sandbox.fail_next(CREATE, fault)
-    status, headers, body = peer.answer()
+    status, headers, body = peer.response()
     envelope = json.loads(body)
     assert (status, headers["Retry-After"]) == (503, "1")
     assert (envelope["success"], envelope["errors"][0]["code"]) == (False, "SERVICE_UNAVAILABLE")
@@ -177,7 +177,7 @@ def test_status(peer: Peer, committed: bool) -> None:
 def test_status_without_content(peer: Peer) -> None:
     """A status that never has a body comes without one."""
     peer.sandbox.fail_next(CREATE, Fault.status(204, committed=True))
-    status, headers, body = peer.answer()
+    status, headers, body = peer.response()
     assert (status, headers["Content-Length"], body) == (204, "0", b"")
 
 
@@ -193,7 +193,7 @@ def test_garbage(peer: Peer, committed: bool) -> None:
 def test_body(peer: Peer, committed: bool) -> None:
     """A 200 comes with the body that was told."""
     peer.sandbox.fail_next(CREATE, Fault.body(b"<html>", committed=committed))
-    status, _, body = peer.answer()
+    status, _, body = peer.response()
     assert (status, body) == (200, b"<html>")
     assert peer.tokens() == committed
 
@@ -266,7 +266,7 @@ def test_faults_happen_in_order_to_their_operation(peer: Peer) -> None:
     sandbox.fail_next(CREATE, Fault.status(502))
     sandbox.fail_next(None, Fault.status(504), times=2)
     assert sandbox.pending_faults == 5
-    statuses = [peer.answer(method)[0] for method in ("POST", "POST", "GET", "GET", "GET", "GET")]
+    statuses = [peer.response(method)[0] for method in ("POST", "POST", "GET", "GET", "GET", "GET")]
     assert statuses == [502, 504, 500, 500, 504, 200]
     assert sandbox.pending_faults == 0
 
@@ -282,7 +282,7 @@ def test_only_real_operations_meet_faults(peer: Peer) -> None:
 
 
 def test_failing_operation_meets_its_fault() -> None:
-    """The answer of an operation that finds no token can be lost as well."""
+    """The response of an operation that finds no token can be lost as well."""
     with Sandbox() as sandbox:
         sandbox.fail_next("delete_app_token1", Fault.hang_up(committed=True))
         where = urlsplit(sandbox.url)
@@ -326,7 +326,7 @@ def test_threads_share_the_faults(sandbox: Sandbox) -> None:
     peer, statuses = Peer(sandbox, None), list[int]()
     sandbox.fail_next(None, Fault.status(500), times=40)
     threads = [
-        threading.Thread(target=lambda: statuses.extend(peer.answer()[0] for _ in range(10)))
+        threading.Thread(target=lambda: statuses.extend(peer.response()[0] for _ in range(10)))
         for _ in range(8)
     ]
     for thread in threads:

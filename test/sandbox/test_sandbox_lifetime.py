@@ -38,9 +38,9 @@ def send(
 
 
 def call(sandbox: Sandbox, method: str = "GET", name: str | None = None) -> Any:
-    with closing(send(sandbox, method, name)) as connection, connection.getresponse() as answer:
-        assert answer.status == 200
-        return json.load(answer)["data"]
+    with closing(send(sandbox, method, name)) as connection, connection.getresponse() as response:
+        assert response.status == 200
+        return json.load(response)["data"]
 
 
 def test_defaults_are_of_ones_own() -> None:
@@ -103,8 +103,8 @@ def test_close_ends_everything() -> None:
     sandbox.close()
 
 
-def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request under way when connections are hung up gets its answer, over TLS too."""
+def test_close_lets_responses_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request under way when connections are hung up gets its response, over TLS too."""
     begun = threading.Event()
     address: list[tuple[str, int]] = []
     tokens = Store.tokens
@@ -128,8 +128,8 @@ def test_close_lets_answers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
         client = stack.enter_context(closing(send(sandbox, context=trust)))
         begun.wait()
         sandbox.close()
-        with client.getresponse() as answer:
-            assert (answer.status, answer.getheader("Connection")) == (200, "close")
+        with client.getresponse() as response:
+            assert (response.status, response.getheader("Connection")) == (200, "close")
 
 
 def test_reset_leaves_no_request_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_reset_leaves_no_request_behind(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_close_does_not_wait_for_who_does_not_read() -> None:
-    """A client that leaves a large answer unread cannot keep the sandbox from closing."""
+    """A client that leaves a large response unread cannot keep the sandbox from closing."""
     with Sandbox() as sandbox:
         for _ in range(16):
             call(sandbox, "POST", name="x" * 1_000_000)

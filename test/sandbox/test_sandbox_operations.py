@@ -12,9 +12,9 @@ from stcloud.sandbox import Sandbox
 Ask = Callable[..., urllib3.BaseHTTPResponse]
 
 
-def token(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    assert answer.status == 200
-    found: dict[str, Any] = answer.json()["data"]["token"]
+def token(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    assert response.status == 200
+    found: dict[str, Any] = response.json()["data"]["token"]
     return found
 
 
@@ -25,15 +25,15 @@ def listed(ask: Ask, **options: Any) -> list[dict[str, Any]]:
 
 def test_success_is_the_whole_envelope(ask: Ask) -> None:
     """A success has data, no errors, no message, and is JSON."""
-    answer = ask("GET")
-    assert answer.status == 200
-    assert answer.json() == {
+    response = ask("GET")
+    assert response.status == 200
+    assert response.json() == {
         "data": {"tokens": []},
         "errors": [],
         "message": None,
         "success": True,
     }
-    assert answer.headers["Content-Type"] == "application/json"
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def test_new_token_has_defaults(ask: Ask) -> None:
@@ -93,8 +93,8 @@ def test_regenerate_replaces_only_the_value(ask: Ask) -> None:
 def test_delete_removes_one_token(ask: Ask) -> None:
     """Deleting answers with an empty object; the other tokens stay."""
     kept, _ = [token(ask("POST", json={})) for _ in range(2)]
-    answer = ask("DELETE", "/790")
-    assert (answer.status, answer.json()["data"]) == (200, {})
+    response = ask("DELETE", "/790")
+    assert (response.status, response.json()["data"]) == (200, {})
     assert listed(ask) == [kept]
 
 

@@ -26,11 +26,11 @@ ROUTES = [
 """The API's endpoints: method, path below an app's tokens, and whether it takes a body."""
 
 
-def messages(answer: urllib3.BaseHTTPResponse, status: int) -> list[str]:
-    """Check that an answer is the envelope of an error; return what its errors say."""
-    envelope = answer.json()
-    assert (answer.status, envelope["data"], envelope["success"]) == (status, None, False)
-    assert answer.headers["Content-Type"] == "application/json"
+def messages(response: urllib3.BaseHTTPResponse, status: int) -> list[str]:
+    """Check that a response is the envelope of an error; return what its errors say."""
+    envelope = response.json()
+    assert (response.status, envelope["data"], envelope["success"]) == (status, None, False)
+    assert response.headers["Content-Type"] == "application/json"
     assert set(envelope) == {"data", "errors", "message", "success"}
     assert envelope["message"]
     assert envelope["errors"]
@@ -54,10 +54,10 @@ def messages(answer: urllib3.BaseHTTPResponse, status: int) -> list[str]:
 )
 def test_wrong_key_is_unauthorized(sandbox: Sandbox, ask: Ask, given: str | None) -> None:
     """Anything but ``apiKey <key>`` is refused, and the key is not shown."""
-    answer = ask("GET", authorization=given and given.format(key=sandbox.api_key))
-    assert messages(answer, 401)
-    assert sandbox.api_key not in answer.data.decode()
-    assert "WWW-Authenticate" in answer.headers
+    response = ask("GET", authorization=given and given.format(key=sandbox.api_key))
+    assert messages(response, 401)
+    assert sandbox.api_key not in response.data.decode()
+    assert "WWW-Authenticate" in response.headers
 
 
 def test_without_the_key_nothing_is_done_or_told(ask: Ask) -> None:
@@ -95,9 +95,9 @@ def test_apps_do_not_see_each_others_tokens(
     sandbox.add_app(790)
     created = ask("POST", json={}).json()["data"]["token"]
     options: dict[str, Any] = {"json": {}} if has_body else {}
-    answer = ask(method, path.format(tokenId=created["id"]), app_id=790, **options)
-    assert answer.status == (404 if "{tokenId}" in path else 200)
-    assert created["token"] not in answer.data.decode()
+    response = ask(method, path.format(tokenId=created["id"]), app_id=790, **options)
+    assert response.status == (404 if "{tokenId}" in path else 200)
+    assert created["token"] not in response.data.decode()
     assert ask("GET").json()["data"]["tokens"] == [created]
 
 
@@ -111,10 +111,10 @@ def test_other_paths_are_not_found(ask: Ask, path: str) -> None:
 @pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "NONSENSE"])
 def test_wrong_method_is_not_allowed(ask: Ask, path: str, method: str) -> None:
     """A path that exists says which methods it allows."""
-    answer = ask(method, path.format(tokenId=789))
-    assert messages(answer, 405)
+    response = ask(method, path.format(tokenId=789))
+    assert messages(response, 405)
     allowed = {known for known, other, _ in ROUTES if other == path}
-    assert {*answer.headers["Allow"].split(", ")} - {"HEAD"} == allowed
+    assert {*response.headers["Allow"].split(", ")} - {"HEAD"} == allowed
 
 
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/jsonp"])
@@ -155,8 +155,8 @@ def test_broken_json_is_a_bad_request(ask: Ask, body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"{}"', b"1", b"true"])
 def test_body_must_be_an_object(ask: Ask, body: bytes) -> None:
     """JSON of another kind is refused."""
-    answer = ask("POST", body=body, content_type=JSON)
-    assert "the body must be a JSON object" in messages(answer, 400)
+    response = ask("POST", body=body, content_type=JSON)
+    assert "the body must be a JSON object" in messages(response, 400)
 
 
 @pytest.mark.parametrize(

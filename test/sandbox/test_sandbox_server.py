@@ -35,12 +35,12 @@ def request(sandbox: Sandbox, method: str, body: bytes = b"", framing: str = "")
 
 
 def exchange(wire: socket.socket, content: bytes) -> tuple[int, str | None]:
-    """Send bytes; return the answer's status and what it says of the connection."""
+    """Send bytes; return the response's status and what it says of the connection."""
     wire.sendall(content)
-    answer = HTTPResponse(wire)
-    answer.begin()
-    assert set(json.loads(answer.read())) == {"data", "errors", "message", "success"}
-    return answer.status, answer.getheader("Connection")
+    response = HTTPResponse(wire)
+    response.begin()
+    assert set(json.loads(response.read())) == {"data", "errors", "message", "success"}
+    return response.status, response.getheader("Connection")
 
 
 def is_closed(wire: socket.socket) -> bool:
@@ -150,7 +150,7 @@ def test_what_is_no_request_gets_an_envelope(
 
 
 def test_largest_body_is_one_mebibyte(sandbox: Sandbox, wire: socket.socket) -> None:
-    """A body of 1 MiB is read; the sender of a far larger one still gets to see the answer."""
+    """A body of 1 MiB is read; the sender of a far larger one still gets to see the response."""
     framing = f"Content-Type: application/json\r\nContent-Length: {MIB}"
     body = json.dumps({"name": "x" * (MIB - 12)}).encode()
     assert exchange(wire, request(sandbox, "POST", body, framing)) == (200, "keep-alive")
@@ -158,7 +158,7 @@ def test_largest_body_is_one_mebibyte(sandbox: Sandbox, wire: socket.socket) -> 
 
 
 def test_half_a_request_does_nothing(sandbox: Sandbox, wire: socket.socket) -> None:
-    """A client that hangs up amid its body gets no answer, and its request is not carried out."""
+    """A client that hangs up amid its body gets no response, and its request is not carried out."""
     framing = "Content-Type: application/json\r\nContent-Length: 3"
     wire.sendall(request(sandbox, "POST", b"{}", framing))
     wire.shutdown(socket.SHUT_WR)
@@ -169,13 +169,13 @@ def test_half_a_request_does_nothing(sandbox: Sandbox, wire: socket.socket) -> N
 
 
 def test_http_1_0_is_answered_once(sandbox: Sandbox, wire: socket.socket) -> None:
-    """An old client gets its answer and the end of the connection."""
+    """An old client gets its response and the end of the connection."""
     assert exchange(wire, request(sandbox, "GET").replace(b"/1.1", b"/1.0")) == (200, "close")
     assert is_closed(wire)
 
 
-def test_sixteen_threads_get_their_own_answers(sandbox: Sandbox) -> None:
-    """Writes of many connections at once are all kept, and no answer goes astray."""
+def test_sixteen_threads_get_their_own_responses(sandbox: Sandbox) -> None:
+    """Writes of many connections at once are all kept, and no response goes astray."""
 
     def create(thread: int) -> list[tuple[int, str]]:
         connection = HTTPConnection(urlsplit(sandbox.url).netloc)
@@ -183,9 +183,9 @@ def test_sixteen_threads_get_their_own_answers(sandbox: Sandbox) -> None:
         for number in range(20):
             name = f"{thread}-{number}"
             connection.request("POST", PATH, json.dumps({"name": name}), headers)
-            answer = json.load(connection.getresponse())["data"]["token"]
-            assert answer["name"] == name
-            created.append((answer["id"], name))
+            response = json.load(connection.getresponse())["data"]["token"]
+            assert response["name"] == name
+            created.append((response["id"], name))
         connection.close()
         return created
 
@@ -218,9 +218,9 @@ def ask_securely(sandbox: Sandbox, authority: trustme.CA, times: int = 1) -> lis
     statuses = []
     for _ in range(times):
         connection.request("GET", PATH, headers={"Authorization": f"apiKey {sandbox.api_key}"})
-        with connection.getresponse() as answer:
-            answer.read()
-            statuses.append(answer.status)
+        with connection.getresponse() as response:
+            response.read()
+            statuses.append(response.status)
     connection.close()
     return statuses
 

@@ -20,7 +20,7 @@ from stcloud.sandbox.store import Store
 
 
 @pytest.mark.parametrize("fault", ["lost after the write", "500 after the write"])
-def test_lost_answer_is_no_failure(manager: TokenManager, service: Service, fault: str) -> None:
+def test_lost_response_is_no_failure(manager: TokenManager, service: Service, fault: str) -> None:
     """What was made all the same is found, so that nothing is made twice, and nothing raised."""
     service.sandbox.fail_next("create_app_token", FAULTS[fault])
     service.publish(manager.ensure(NAME))
@@ -78,7 +78,7 @@ def test_token_without_an_id_is_none(
         manager.ensure(NAME)
 
 
-def test_answers_without_content(manager: TokenManager, service: Service) -> None:
+def test_responses_without_content(manager: TokenManager, service: Service) -> None:
     """A 201 may come without a body: the list tells what was made."""
     sandbox = service.sandbox
     sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}'))
@@ -289,7 +289,7 @@ def test_what_has_not_run_has_not_published(
     assert service.kinds == [("named", True)]
 
 
-def test_lost_answer_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
+def test_lost_response_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
     """The list tells that it was made."""
     manager = TokenManager(connect(retries=0), service.sandbox.app_id)
     service.sandbox.fail_next("update_app_token", Fault.lost_response())
@@ -339,7 +339,7 @@ def test_exceptions_can_be_pickled(manager: TokenManager) -> None:
 
 
 def test_failures_hold_no_value(manager: TokenManager, service: Service) -> None:
-    """Not even in the answer's body, which other calls keep."""
+    """Not even in the response's body, which other calls keep."""
     value = manager.ensure(NAME).token
     body = json.dumps({"data": {"tokens": 5, "token": value}, "success": True}).encode()
     for operation in ("get_app_tokens1", "create_app_token"):
@@ -349,7 +349,7 @@ def test_failures_hold_no_value(manager: TokenManager, service: Service) -> None
         assert str(value) not in repr(vars(raised.value))
 
 
-def test_unreadable_answers_are_forgotten(manager: TokenManager, service: Service) -> None:
+def test_unreadable_responses_are_forgotten(manager: TokenManager, service: Service) -> None:
     """The parser's error holds all that it was given, so it is not kept either."""
     manager.ensure(NAME)
     service.sandbox.fail_next("get_app_tokens1", Fault.body(b'{"token": "secret value'))

@@ -106,17 +106,17 @@ def as_raw_responses(api: stcloud.TokensApiControllerApi) -> None:
     assert_type(later, stcloud.AsyncResult[BaseHTTPResponse])
 
 
-def every_field(answer: stcloud.TokensResponse) -> None:
-    assert_type(answer.success, bool | None)
-    assert_type(answer.message, str | None)
-    for error in answer.errors or []:
+def every_field(response: stcloud.TokensResponse) -> None:
+    assert_type(response.success, bool | None)
+    assert_type(response.message, str | None)
+    for error in response.errors or []:
         assert_type(error, stcloud.Error)
         assert_type(error.code, str | None)
         assert_type(error.message, str | None)
-    if answer.data is None:
+    if response.data is None:
         return
-    assert_type(answer.data, stcloud.TokensResponseEntry)
-    for token in answer.data.tokens or []:
+    assert_type(response.data, stcloud.TokensResponseEntry)
+    for token in response.data.tokens or []:
         assert_type(token, stcloud.TokenDto)
         assert_type(token.id, int | None)
         assert_type(token.name, str | None)
@@ -160,7 +160,7 @@ def a_script() -> str | None:
         api = stcloud.TokensApiControllerApi(client)
         every_operation(api)
         try:
-            answer = api.create_app_token(stcloud.CreateTokenDto("shipper"), 1)
+            response = api.create_app_token(stcloud.CreateTokenDto("shipper"), 1)
         except ApiException as error:
             assert_type(error.status, int)
             assert_type(error.errors, list[stcloud.Error])
@@ -168,6 +168,6 @@ def a_script() -> str | None:
             assert_type(error.outcome_unknown, bool)
             assert_type(error.retry_after, float | None)
             return str(error)
-    if answer.data is None or answer.data.token is None:
-        return answer.to_str()
-    return answer.data.token.token
+    if response.data is None or response.data.token is None:
+        return response.to_str()
+    return response.data.token.token

@@ -57,7 +57,7 @@ def to_jsonable(value: Any) -> Any:
 
 
 def serialize_body(model: type[Model], value: object) -> dict[str, Any]:
-    """Return the data of a request's body, given as its model or as a dict of the same fields.
+    """Return the data of a request's body, passed as its model or as a dict of the same fields.
 
     Raises:
         TypeError: it is something else, or one of its fields is.

@@ -213,7 +213,7 @@ def identifier(name: str, value: object) -> int:
 
 
 def time_limits(name: str, value: object) -> float | tuple[float | None, float | None]:
-    """Seconds for a whole call, or a pair: to connect, and of silence; None as configured."""
+    """Seconds for a complete call, or a pair of connect and read timeout; None as configured."""
     if not isinstance(value, (tuple, list)):
         return seconds(name, value)
     pair = cast("tuple[object, ...]", value)

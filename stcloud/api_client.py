@@ -406,11 +406,11 @@ class ApiClient:
         return _serialization.to_jsonable(obj)
 
     def _parse_options(
-        self, function: str, given: Mapping[str, Any], *, data_only: bool
+        self, function: str, passed: Mapping[str, Any], *, data_only: bool
     ) -> CallOptions:
-        for name in given.keys() - _OPTIONS.keys():
+        for name in passed.keys() - _OPTIONS.keys():
             raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
-        settings, timeout = self.configuration, given.get("_request_timeout")
+        settings, timeout = self.configuration, passed.get("_request_timeout")
         connect, read, deadline = settings.connect_timeout, settings.read_timeout, settings.deadline
         if timeout is not None:
             limit = _validators.time_limits("_request_timeout", timeout)
@@ -419,18 +419,18 @@ class ApiClient:
             else:
                 read = deadline = limit
         return CallOptions(
-            async_req=bool(given.get("async_req")),
-            data_only=data_only or bool(given.get("_return_http_data_only")),
-            raw=not given.get("_preload_content", True),
+            async_req=bool(passed.get("async_req")),
+            data_only=data_only or bool(passed.get("_return_http_data_only")),
+            raw=not passed.get("_preload_content", True),
             connect=connect,
             read=read,
             deadline=deadline,
         )
 
-    def _build_headers(self, own: Mapping[str, str]) -> dict[str, str]:
+    def _build_headers(self, overrides: Mapping[str, str]) -> dict[str, str]:
         headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
-        if own:
-            checked = HeaderDict("header_params", own)
+        if overrides:
+            checked = HeaderDict("header_params", overrides)
             headers.update((name.title(), text) for name, text in checked.items())
             headers = {name: text for name, text in headers.items() if text}
         return headers

@@ -111,7 +111,7 @@ class Setting(Generic[SetT, GetT]):
 
 
 class SimpleSetting(Setting[T, T]):
-    """A setting that is kept as the type in which it is given."""
+    """A setting that is kept as the type in which it is passed."""
 
 
 class Region(Setting["str | None", Any]):
@@ -244,9 +244,9 @@ class Settings:
 
 
 class Configuration(Settings):
-    """The settings of an :class:`~stcloud.ApiClient`; each can also be given by keyword.
+    """The settings of an :class:`~stcloud.ApiClient`; each can also be passed by keyword.
 
-    What is not given, or None, comes from the configuration of :meth:`set_default` if there is
+    What is not passed, or None, comes from the configuration of :meth:`set_default` if there is
     one, else from the environment (``SEMATEXT_API_KEY``; ``SEMATEXT_HOST``, before
     ``SEMATEXT_REGION``), else it is the default. What is not allowed raises ValueError or
     TypeError at once. Neither an error nor ``repr`` shows a secret.
@@ -342,28 +342,28 @@ class Configuration(Settings):
         def __init__(self, **settings: Any) -> None:
             for name in settings.keys() - _SETTINGS.keys():
                 raise TypeError(_no_setting(name))
-            given = {name: value for name, value in settings.items() if value is not None}
+            passed = {name: value for name, value in settings.items() if value is not None}
             if self._default is None:
                 for name, setting in _SETTINGS.items():
                     setattr(self, name, setting.default)
-                self._read_environment(given)
+                self._read_environment(passed)
             else:
                 self.__dict__.update(vars(self._default.__copy__()))
             for name in _SETTINGS:  # in their order: a host overrules the region's
-                if name in given:
-                    setattr(self, name, given[name])
+                if name in passed:
+                    setattr(self, name, passed[name])
 
         def __setattr__(self, name: str, value: object) -> None:
             if name not in _SETTINGS:
                 raise AttributeError(_no_setting(name))
             super().__setattr__(name, value)
 
-    def _read_environment(self, given: Mapping[str, object]) -> None:
-        """Take from the environment what is not given; an error names the variable."""
+    def _read_environment(self, passed: Mapping[str, object]) -> None:
+        """Take from the environment what is not passed; an error names the variable."""
         for name, variable in _VARIABLES.items():
             value = os.environ.get(variable)
-            address_given = name in _ADDRESS and given.keys() & _ADDRESS
-            if value and name not in given and not address_given:
+            address_passed = name in _ADDRESS and passed.keys() & _ADDRESS
+            if value and name not in passed and not address_passed:
                 try:
                     setattr(self, name, value)
                 except ValueError as error:

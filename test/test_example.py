@@ -73,7 +73,7 @@ def test_with_a_key_it_runs_on_the_service(
     [([], "SEMATEXT_API_KEY is set: .*--app-id"), (["--app-id", "5"], "NotFoundException: ")],
 )
 def test_a_failure_is_one_line(arguments: list[str], problem: str) -> None:
-    """What goes wrong is told in one line, with exit code 1."""
+    """What goes wrong is reported in one line, with exit code 1."""
     result = run(*arguments)
     assert result.returncode == 1
     assert re.fullmatch(f"{problem}.*\n", result.stderr)
@@ -91,7 +91,7 @@ def test_a_missing_extra_is_named() -> None:
 def test_its_token_is_deleted_when_a_step_fails(
     account: Sandbox, api: stcloud.TokensApiControllerApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure midway is told, and leaves no token behind."""
+    """A failure midway is reported, and leaves no token behind."""
 
     def fail(*_: Any) -> None:
         raise stcloud.ServiceException(503, "busy")

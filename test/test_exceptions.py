@@ -197,7 +197,7 @@ def test_empty_response_is_none(status: int, remote: Api, respond: Callable[...,
 
 @pytest.mark.parametrize("status", [300, 304])
 def test_redirect_without_location(status: int, remote: Api, respond: Callable[..., None]) -> None:
-    """A 3xx that names no location is told by its status alone."""
+    """A 3xx that names no location is reported by its status alone."""
     respond("", status)
     error = failure(remote)
     assert str(error) == f"({status}) {error.reason}"
@@ -236,9 +236,9 @@ def test_echoed_key_of_any_form_is_masked(
     escaped = json.dumps({"message": bare, "errors": [{"code": bare}]}).replace("/", "\\/")
     respond(escaped.replace("=", "\\u003d"), 302, Location=f"/{bare}")
     error = failure(remote)
-    told = f"{error} {error!r} {error.message} {error.errors} {error.reason} {error.args}"
-    assert bare not in told
-    assert bare.split(" ")[-1] not in told
+    shown = f"{error} {error!r} {error.message} {error.errors} {error.reason} {error.args}"
+    assert bare not in shown
+    assert bare.split(" ")[-1] not in shown
 
 
 def test_short_key_damages_nothing(remote: Api, respond: Callable[..., None]) -> None:

@@ -38,7 +38,7 @@ FAULTS = {
 }
 
 
-class Told(logging.Handler):
+class RecordingHandler(logging.Handler):
     """Keeps the records of the calls made so far."""
 
     def __init__(self) -> None:
@@ -85,25 +85,27 @@ def token(sandbox: Sandbox, api: stcloud.TokensApiControllerApi) -> str:
 
 
 @pytest.fixture
-def told(sandbox: Sandbox, api: stcloud.TokensApiControllerApi, token: str) -> Iterator[Told]:
-    """What is told from now on; in the end, no attribute of it holds the key or a token's value."""
-    told = Told()
+def recorded(
+    sandbox: Sandbox, api: stcloud.TokensApiControllerApi, token: str
+) -> Iterator[RecordingHandler]:
+    """What is logged; in the end, no attribute of it holds the key or a token's value."""
+    recorded = RecordingHandler()
     LOGGER.setLevel(logging.INFO)
-    LOGGER.addHandler(told)
-    yield told
-    LOGGER.removeHandler(told)
+    LOGGER.addHandler(recorded)
+    yield recorded
+    LOGGER.removeHandler(recorded)
     response: Any = api.get_app_tokens1(sandbox.app_id)
     secrets = {sandbox.api_key, token, *(entry.token for entry in response.data.tokens)}
-    text = repr([(record.getMessage(), vars(record)) for record in told.records])
+    text = repr([(record.getMessage(), vars(record)) for record in recorded.records])
     assert [secret for secret in secrets if secret in text] == []
 
 
 @pytest.mark.parametrize("form", ["", "_with_http_info"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_success(connect: Connect, told: Told, operation: str, form: str) -> None:
-    """A call that succeeds is told once, with all fields."""
+def test_success(connect: Connect, recorded: RecordingHandler, operation: str, form: str) -> None:
+    """A call that succeeds is logged once, with all fields."""
     getattr(connect(), operation + form)(*OPERATIONS[operation].arguments(789, 789))
-    message, fields = told.one()
+    message, fields = recorded.one()
     assert message == f"{shown(operation)}: 200 attempts: 1"
     assert fields == {
         "stcloud_operation": operation,
@@ -117,16 +119,16 @@ def test_success(connect: Connect, told: Told, operation: str, form: str) -> Non
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_failure(
-    sandbox: Sandbox, connect: Connect, told: Told, operation: str, fault: str
+    sandbox: Sandbox, connect: Connect, recorded: RecordingHandler, operation: str, fault: str
 ) -> None:
-    """A call that fails is told once, after its last attempt, with the exception's name."""
+    """A call that fails is logged once, after its last attempt, with the exception's name."""
     what, status, error = FAULTS[fault]
     attempts = 3 if operation in IDEMPOTENT and fault in ("down", "lost", "silent") else 1
     sandbox.fail_next(operation, what, times=attempts)
     api = connect(read_timeout=0.1 if fault == "silent" else 30)
     with pytest.raises(stcloud.ApiException):
         getattr(api, operation)(*OPERATIONS[operation].arguments(789, 789))
-    message, fields = told.one()
+    message, fields = recorded.one()
     result = f"{status} {error}" if status else error
     assert message == f"{shown(operation)}: {result} attempts: {attempts}"
     assert fields == {
@@ -138,20 +140,24 @@ def test_failure(
     }
 
 
-def test_success_after_retries(sandbox: Sandbox, connect: Connect, told: Told) -> None:
+def test_success_after_retries(
+    sandbox: Sandbox, connect: Connect, recorded: RecordingHandler
+) -> None:
     """Attempts that failed show in the count alone."""
     sandbox.fail_next("get_app_tokens1", Fault.status(503), times=2)
     connect().get_app_tokens1(789)
-    message, fields = told.one()
+    message, fields = recorded.one()
     assert message == "get_app_tokens1 app_id=789: 200 attempts: 3"
     assert (fields["stcloud_attempts"], fields["stcloud_error"]) == (3, None)
 
 
-def test_deleted_by_an_earlier_attempt(sandbox: Sandbox, connect: Connect, told: Told) -> None:
+def test_deleted_by_an_earlier_attempt(
+    sandbox: Sandbox, connect: Connect, recorded: RecordingHandler
+) -> None:
     """A deletion that an earlier attempt has done is no error, and the message says why."""
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
     connect().delete_app_token1(789, 789)
-    message, fields = told.one()
+    message, fields = recorded.one()
     assert message.endswith(
         ": 404 attempts: 2, deleted by an earlier attempt, whose response was lost"
     )
@@ -164,13 +170,13 @@ def test_deleted_by_an_earlier_attempt(sandbox: Sandbox, connect: Connect, told:
     }
 
 
-def test_call_of_any_path(connect: Connect, told: Told, token: str) -> None:
+def test_call_of_any_path(connect: Connect, recorded: RecordingHandler, token: str) -> None:
     """`call_api` is named by method and path, as they were before parameters came in."""
     path = f"/users-web/{token}/{{appId}}/{{tokenId}}"
     parameters = {"appId": 789, "tokenId": token}
     with pytest.raises(stcloud.NotFoundException):
         connect().api_client.call_api(path, "get", parameters, {"q": token})
-    message, fields = told.one()
+    message, fields = recorded.one()
     name = f"GET /users-web/****{token[-4:]}/{{appId}}/{{tokenId}}"
     assert message == f"{name}: 404 NotFoundException attempts: 1"
     assert fields == {
@@ -183,22 +189,24 @@ def test_call_of_any_path(connect: Connect, told: Told, token: str) -> None:
     }
 
 
-def test_call_in_the_background(sandbox: Sandbox, connect: Connect, told: Told) -> None:
-    """A call with `async_req` is told when it ends, by the thread that made it."""
+def test_call_in_the_background(
+    sandbox: Sandbox, connect: Connect, recorded: RecordingHandler
+) -> None:
+    """A call with `async_req` is logged when it ends, by the thread that made it."""
     sandbox.fail_next("get_app_tokens1", Fault.status(403))
     result: Any = connect().get_app_tokens1(789, async_req=True)
     with pytest.raises(stcloud.ForbiddenException):
         result.get(10)
-    _, fields = told.one()
+    _, fields = recorded.one()
     assert fields["stcloud_error"] == "ForbiddenException"
-    assert told.records[0].thread != threading.get_ident()
+    assert recorded.records[0].thread != threading.get_ident()
 
 
-def test_raw_response(connect: Connect, told: Told) -> None:
+def test_raw_response(connect: Connect, recorded: RecordingHandler) -> None:
     """A call whose body nobody has read yet has ended."""
     response: Any = connect().get_app_tokens1(789, _preload_content=False)
     with response:
-        _, fields = told.one()
+        _, fields = recorded.one()
         assert (fields["stcloud_status"], fields["stcloud_error"]) == (200, None)
 
 
@@ -214,21 +222,24 @@ def test_raw_response(connect: Connect, told: Told) -> None:
     ],
 )
 def test_refused_argument_is_no_call(
-    connect: Connect, told: Told, arguments: tuple[Any, ...], options: dict[str, Any]
+    connect: Connect,
+    recorded: RecordingHandler,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
 ) -> None:
     """Where nothing could be sent, there is no line."""
     with pytest.raises((ValueError, TypeError)):
         connect().get_app_tokens1(*arguments, **options)
     with pytest.raises(ValueError, match="no API key"):
         connect(api_key=None).get_app_tokens1(789)
-    assert told.records == []
+    assert recorded.records == []
 
 
 @pytest.mark.parametrize("place", ["stcloud.rest.RestClient.request", "time.sleep"])
 def test_interrupted_call(
     sandbox: Sandbox,
     connect: Connect,
-    told: Told,
+    recorded: RecordingHandler,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
 ) -> None:
@@ -243,13 +254,13 @@ def test_interrupted_call(
         patched.setattr(place, interrupt)
         with pytest.raises(KeyboardInterrupt):
             api.update_app_token({}, 789, 789)
-    message, fields = told.one()
+    message, fields = recorded.one()
     assert message == "update_app_token app_id=789 token_id=789: KeyboardInterrupt attempts: 1"
     assert (fields["stcloud_status"], fields["stcloud_error"]) == (0, "KeyboardInterrupt")
 
 
 def test_no_record_is_made_unless_wanted(
-    connect: Connect, told: Told, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, recorded: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Above INFO, not even the text is put together."""
 
@@ -259,7 +270,7 @@ def test_no_record_is_made_unless_wanted(
     LOGGER.setLevel(logging.WARNING)
     monkeypatch.setattr("stcloud.logs.mask_uuids", fail)
     connect().get_app_tokens1(789)
-    assert told.records == []
+    assert recorded.records == []
 
 
 @pytest.mark.parametrize(

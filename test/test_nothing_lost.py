@@ -1,4 +1,4 @@
-"""Random operations that meet random faults: the database against what callers were told."""
+"""Random operations that meet random faults: the database against what callers know."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +55,7 @@ class Callers(RuleBasedStateMachine):
         arguments: tuple[object, ...],
         is_done: Callable[[Tokens, Tokens], bool],
     ) -> None:
-        """Make a call; compare the tokens before and after it with what the caller is told."""
+        """Make a call; compare the tokens before and after it with what the caller learns."""
         for fault in faults:  # those left over are met by later calls
             self.sandbox.fail_next(operation, fault)
         before = self.tokens
@@ -150,7 +150,7 @@ def said(result: Any) -> set[tuple[int, str]]:
 
 
 def test_no_token_is_lost_or_there_unknown(sandbox: Sandbox) -> None:
-    """What a caller is told happened; else it may have if the caller is warned; else it did not."""
+    """What a caller learns happened; else it may have if the caller is warned; else it did not."""
     Callers.sandbox = sandbox
     run_state_machine_as_test(
         Callers,

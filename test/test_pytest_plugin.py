@@ -142,7 +142,7 @@ def test_client_is_closed(pytester: pytest.Pytester) -> None:
 
 
 def test_missing_extra_is_named(pytester: pytest.Pytester) -> None:
-    """Without the extra a test that uses a fixture is told what to install; others just run."""
+    """Without the extra a test that uses a fixture says what to install; others just run."""
     pytester.makeconftest("import sys; sys.modules['werkzeug'] = None")
     pytester.makepyfile(
         """

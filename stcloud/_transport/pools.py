@@ -114,10 +114,10 @@ class Pools:
         context = create_urllib3_context()
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         if configuration.verify_ssl:
-            given = configuration.ssl_ca_cert
+            passed = configuration.ssl_ca_cert
             outer = os.environ.get("SSL_CERT_FILE") if configuration.trust_env else None
-            source = "ssl_ca_cert" if given else "SSL_CERT_FILE"
-            _load_pem(source, lambda: context.load_verify_locations(given or outer or where()))
+            source = "ssl_ca_cert" if passed else "SSL_CERT_FILE"
+            _load_pem(source, lambda: context.load_verify_locations(passed or outer or where()))
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

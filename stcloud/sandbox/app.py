@@ -29,7 +29,7 @@ _TOKENS = "/users-web/api/v3/apps/<id:app_id>/tokens"
 _TOKEN = f"{_TOKENS}/<id:token_id>"
 _CREATE = Body(name="string", readable="boolean", writeable="boolean")
 _UPDATE = Body(enabled="boolean", name="string")
-_ON_DEMAND = "The sandbox was told to fail."
+_ON_DEMAND = "This fault was asked of the sandbox."
 
 _logger = logging.getLogger("stcloud.sandbox")
 _logger.addHandler(logging.NullHandler())  # quiet unless asked

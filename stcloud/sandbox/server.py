@@ -109,7 +109,7 @@ class _Connection(BaseHTTPRequestHandler):
                 break
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Keep what the base class would print for whoever debugs."""
+        """Keep what the base class would print, for debugging."""
         _logger.debug(format, *args)
 
 

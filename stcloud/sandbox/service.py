@@ -105,7 +105,7 @@ class Sandbox:
         self._running[0].add_app(self.app_id)
 
     def fail_next(self, operation: str | None, fault: Fault, times: int = 1) -> None:
-        """Let the next requests meet a fault; what is told first happens first.
+        """Let the next requests meet a fault; faults happen in the order in which they were set.
 
         Only requests that would be carried out count: with the right key, for an app that exists
         and with a proper body.

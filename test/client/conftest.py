@@ -23,7 +23,7 @@ def serve() -> Iterator[Callable[..., ScriptedServer]]:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., stcloud.TokensApiControllerApi]]:
-    """Make APIs on a host; they make one attempt unless told otherwise."""
+    """Make APIs on a host; they make one attempt unless the settings say otherwise."""
     with ExitStack() as clients:
 
         def connect(host: str, **settings: Any) -> stcloud.TokensApiControllerApi:

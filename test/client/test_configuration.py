@@ -182,8 +182,8 @@ def test_what_is_not_allowed_is_refused_when_set(
     ):
         with pytest.raises(error, match=f"(?i){name}") as raised:
             set_it()
-        told = f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
-        assert "secret-word" not in told
+        shown = f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
+        assert "secret-word" not in shown
 
 
 @pytest.mark.parametrize("variable", ["SEMATEXT_API_KEY", "SEMATEXT_HOST", "SEMATEXT_REGION"])

@@ -13,7 +13,7 @@ Ask = Callable[..., urllib3.BaseHTTPResponse]
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Iterator[Ask]:
-    """Send a request, with the key unless told otherwise, to a path below an app's tokens."""
+    """Send a request, with the key or the test's own, to a path below an app's tokens."""
     key = f"apiKey {sandbox.api_key}"
     with urllib3.PoolManager(retries=False) as pool:
 

@@ -99,7 +99,7 @@ def test_tls_is_served(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_work_is_one_line(tmp_path: Path, options: list[str], problem: str) -> None:
-    """A mistake is told in one line, with exit code 2 and no traceback."""
+    """A mistake is reported in one line, with exit code 2 and no traceback."""
     (tmp_path / "text").write_text("neither a database nor a certificate\n" * 100)
     with socket.create_server(("127.0.0.1", 0)) as used:
         facts = {"folder": tmp_path, "used": used.getsockname()[1]}

@@ -29,7 +29,7 @@ REQUESTS: dict[int, dict[str, Any]] = {
 }
 """What is wrong with a request that is answered with the status."""
 FAULTS = [403, 405, 500]
-"""What an operation of the sandbox answers only if it is told to."""
+"""Statuses with which the sandbox responds only if a test sets them."""
 
 
 @pytest.fixture(scope="module")

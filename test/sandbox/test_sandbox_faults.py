@@ -163,7 +163,7 @@ def test_cut_body(peer: Peer) -> None:
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_status(peer: Peer, committed: bool) -> None:
-    """The envelope of a failure comes with the status and headers that were told."""
+    """The envelope of a failure comes with the status and headers that were set."""
     fault = Fault.status(503, headers={"Retry-After": "1"}, committed=committed)
     peer.sandbox.fail_next(CREATE, fault)
     status, headers, body = peer.response()
@@ -183,7 +183,7 @@ def test_status_without_content(peer: Peer) -> None:
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_garbage(peer: Peer, committed: bool) -> None:
-    """The bytes that were told come instead of HTTP, then the connection ends."""
+    """The bytes that were set come instead of HTTP, then the connection ends."""
     peer.sandbox.fail_next(CREATE, Fault.garbage(b"\xff\x00", committed=committed))
     assert peer.receive() == b"\xff\x00"
     assert peer.tokens() == committed
@@ -191,7 +191,7 @@ def test_garbage(peer: Peer, committed: bool) -> None:
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_body(peer: Peer, committed: bool) -> None:
-    """A 200 comes with the body that was told."""
+    """A 200 comes with the body that was set."""
     peer.sandbox.fail_next(CREATE, Fault.body(b"<html>", committed=committed))
     status, _, body = peer.response()
     assert (status, body) == (200, b"<html>")

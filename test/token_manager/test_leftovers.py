@@ -169,7 +169,7 @@ def test_ambiguous_name_holds_up_no_other(
     api: stcloud.TokensApiControllerApi,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is left as it is, and told; the others are finished."""
+    """It is left as it is, and reported; the others are finished."""
     for name in (NAME, NAME, "other"):
         create(api, service.sandbox, name)
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What logs and observers are told."""
+"""What logs and observers get."""
 
 import hashlib
 import logging
@@ -28,8 +28,8 @@ def test_steps_are_told_without_secrets(
     values = {token["token"] for token in service.tokens}
     records = [vars(record) for record in caplog.records]
     names = [f"stcloud_manager_{name}" for name in Event._fields]
-    told = [tuple(map(record.get, names)) for record in records if names[0] in record]
-    assert told == events
+    logged = [tuple(map(record.get, names)) for record in records if names[0] in record]
+    assert logged == events
     assert [(*event[:2], event.token_id, event.outcome) for event in events[:4]] == [
         ("ensure", "create", 789, "done"),
         ("ensure", "promote", 789, "done"),

@@ -63,7 +63,7 @@ class ApiException(Exception):
         self.headers = headers
         self.errors: list[Error] = list(errors)
         self.message = message
-        self.attempts = 1
+        self.attempts: int = 1
         self.outcome_unknown: bool = outcome.may_have_executed
         self.retry_after = retry_after
         self._outcome = outcome

@@ -91,6 +91,12 @@ def test_call_api_refuses_what_this_api_has_not(
     assert httpserver.log == []
 
 
+def test_call_api_refuses_what_is_no_method(client: stcloud.ApiClient) -> None:
+    """A method that could end the request's first line is refused."""
+    with pytest.raises(ValueError, match="method must be an HTTP method"):
+        client.call_api("/x", "GET /other")
+
+
 class Region(str, Enum):  # noqa: UP042  # as programs still write it
     EU = "eu"
 

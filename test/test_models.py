@@ -423,3 +423,18 @@ def test_pydantic_and_fastapi_take_models_as_dataclasses() -> None:
     with TestClient(app) as client:
         shown = client.get("/token").json()
     assert (shown["name"], shown["created_at"]) == ("shipper", "2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (TokenDto(created_at="yesterday"), "created_at: expected datetime, got str"),  # type: ignore[arg-type]
+        (TokenDto(created_at=datetime(2026, 1, 1)), "created_at: a datetime needs a time zone"),  # noqa: DTZ001
+        (TokenResponse(data=TokenDto()), "data: expected TokenResponseEntry, got TokenDto"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_sent_is_refused_by_its_place(model: Model, problem: str) -> None:
+    """A value that does not fit its field is named with the field."""
+    with pytest.raises(FieldError) as raised:
+        model.to_json()
+    assert str(raised.value) == problem

@@ -366,3 +366,35 @@ def test_repr_shows_the_prefix_but_no_key() -> None:
     shown = repr(Configuration(api_key="0123456789abcdef", api_key_prefix="Bearer"))
     assert "'Authorization': 'Bearer'" in shown
     assert "cdef" not in shown
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"), [("backoff", -1, ValueError), ("budget", "much", TypeError)]
+)
+def test_fields_of_a_policy_are_checked(field: str, value: Any, error: type[Exception]) -> None:
+    """A policy with a value that makes no sense is refused, by the field's name."""
+    policy = RetryPolicy()._replace(**{field: value})
+    with pytest.raises(error, match=f"retries.{field}"):
+        Configuration(retries=policy)
+
+
+def test_update_in_place_is_checked() -> None:
+    """The operator ``|=`` checks what it sets, as an assignment does."""
+    configuration = Configuration()
+    configuration.api_key |= {AUTHORIZATION: "a-key"}
+    assert sent_key(configuration) == "apiKey a-key"
+    with pytest.raises(ValueError, match="api_key"):
+        configuration.api_key |= {AUTHORIZATION: "a\nkey"}
+
+
+def test_help_needs_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the source is not at hand, as in a frozen program, a setting has no description."""
+
+    class Elsewhere:
+        setting = type(vars(Configuration)["debug"])(str)
+
+    def getsource(_: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(inspect, "getsource", getsource)
+    assert vars(Elsewhere)["setting"].__doc__ is None

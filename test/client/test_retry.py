@@ -159,3 +159,10 @@ def test_threads_share_the_budget() -> None:
     for thread in threads:
         thread.join()
     assert sum(taken) == 1000
+
+
+def test_redirect_to_the_result_means_that_it_was_done() -> None:
+    """A 303 is not retried, and may have executed: the result is elsewhere."""
+    outcome = outcome_for_status(303)
+    assert outcome.may_have_executed
+    assert wait(course(), outcome) is None

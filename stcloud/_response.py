@@ -50,10 +50,11 @@ def parse_success(response: RawResponse, content: bytes, model: type[Model] | No
         UnexpectedResponseException: it is not what the API describes.
     """
     try:
-        if not content.strip() and model is None:
-            return None
-        if not content.strip() and response.status in _MAY_BE_EMPTY:
-            return model and model.from_json({"success": True})
+        if not content.strip():
+            if model is None:
+                return None
+            if response.status in _MAY_BE_EMPTY:
+                return model.from_json({"success": True})
         document = _serialization.from_json(content)
         if not is_object(document) or document.get("success") is not False:
             return document if model is None else model.from_json(document)

@@ -1,4 +1,4 @@
-"""Who is talked to, what is told to whom, and what a hostile response can do."""
+"""Who is talked to, what is sent to whom, and what a hostile response can do."""
 
 import gzip
 import logging

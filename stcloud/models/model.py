@@ -1,5 +1,7 @@
 """Base class of the models: dataclasses whose fields are declared once, each in its own file."""
 
+# No `from __future__ import annotations` here: dataclass gives each subclass's __init__ the hint of
+# additional_properties, and as text it would be looked up in the subclass's module.
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping

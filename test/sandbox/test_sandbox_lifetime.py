@@ -104,7 +104,7 @@ def test_close_ends_everything() -> None:
 
 
 def test_close_lets_responses_finish(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request under way when connections are hung up gets its response, over TLS too."""
+    """A request in flight when connections are hung up gets its response, over TLS too."""
     begun = threading.Event()
     address: list[tuple[str, int]] = []
     tokens = Store.tokens

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+E = TypeVar("E", bound=BaseException)
 
 _SECRET_NAMES = frozenset({"token"})
 _UUID = r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
@@ -18,6 +20,19 @@ def mask(secret: str) -> str:
 def mask_uuids(text: str) -> str:
     """Return a text as it may be shown: what looks like a key or a token is masked."""
     return re.sub(_UUID, lambda found: mask(found[0]), text)
+
+
+def without_frames(error: E) -> E:
+    """Return an exception whose causes keep no frames of where they were raised.
+
+    Error trackers report the local variables of all frames: below this one they hold the API key,
+    or a response with the values of tokens.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def masked(value: Any, name: object = None) -> Any:

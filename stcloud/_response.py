@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -38,6 +39,7 @@ _BY_STATUS: dict[int, type[ApiException]] = {
     409: ConflictException,
     429: TooManyRequestsException,
 }
+_MAX_PAGE = 65536
 # A body that need not be there: created, and no content.
 _MAY_BE_EMPTY = {201, 204}
 
@@ -64,7 +66,8 @@ def parse_success(response: RawResponse, content: bytes, model: type[Model] | No
             response.reason,
             body=content.decode(errors="replace"),
             headers=response.headers,
-            message=f"the response is not what the API describes: {error}",
+            message="the response is not what the API describes: "
+            + (_describe_page(response, content) or str(error)),
             outcome=Outcome.INVALID_RESPONSE,
         ) from error
     raise _exception(UnsuccessfulResponseException, response, content)
@@ -78,8 +81,9 @@ def exception_for_status(response: RawResponse, content: bytes) -> ApiException:
 
 
 def _exception(kind: type[ApiException], response: RawResponse, content: bytes) -> ApiException:
-    body = content.decode(errors="replace")
+    body = content.decode("utf-8-sig", errors="replace")
     errors, message = _parse_error_body(body)
+    message = message or _describe_page(response, content)
     if 300 <= response.status < 400 and "Location" in response.headers:
         redirect = f"the redirect to {response.headers['Location']} is not followed"
         message = f"{message}; {redirect}" if message else redirect
@@ -93,6 +97,20 @@ def _exception(kind: type[ApiException], response: RawResponse, content: bytes) 
         retry_after=_parse_retry_after(response.headers),
         outcome=outcome_for_status(response.status),
     )
+
+
+def _describe_page(response: RawResponse, content: bytes) -> str | None:
+    """Return what an HTML page is, of a proxy or a portal, for example; None for other content."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    text = content[:_MAX_PAGE].decode(errors="replace")
+    if "html" not in kind and not re.match(r"\s*<(!doctype )?html", text, re.IGNORECASE):
+        return None
+    from html import unescape  # rarely needed, slow to import
+
+    found = re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL)
+    title = " ".join(unescape(found[1]).split())[:100] if found else ""
+    named = f" with the title {title!r}" if title else ""
+    return f"a page of HTML came ({kind or 'text/html'}){named}; something on the way sent it"
 
 
 def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
@@ -112,16 +130,26 @@ def _parse_error_body(body: str) -> tuple[list[Error], str | None]:
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that Retry-After asks for: a number, or the time until a date."""
+    """Return the seconds that Retry-After asks for: a number, or the time until a date.
+
+    The time is counted from the response's own Date, since clocks differ.
+    """
     value = headers.get("Retry-After")
     if value is None:
         return None
     with suppress(ValueError):  # of several headers, which come joined, the first
         seconds = float(value.partition(",")[0])
         return None if math.isnan(seconds) else max(0.0, seconds)
+    moment, now = _parse_date(value), _parse_date(headers.get("Date", ""))
+    if moment is None:
+        return None
+    return max(0.0, moment - (time.time() if now is None else now))
+
+
+def _parse_date(value: str) -> float | None:
     with suppress(ValueError, TypeError, IndexError, OverflowError):
         moment = parsedate_to_datetime(value)
         if moment.tzinfo is None:  # asctime's form, which is UTC in HTTP
             moment = moment.replace(tzinfo=UTC)
-        return max(0.0, moment.timestamp() - time.time())
+        return moment.timestamp()
     return None

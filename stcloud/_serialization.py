@@ -23,8 +23,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 def from_json(content: bytes) -> Any:
-    """Return the data of JSON text; ValueError or RecursionError if it is none."""
-    return _decode(content.decode())
+    """Return the data of JSON text; ValueError or RecursionError if it is none.
+
+    RFC 8259 lets a reader pass over a byte order mark.
+    """
+    return _decode(content.decode("utf-8-sig"))
 
 
 def to_json(data: object) -> bytes:

@@ -80,6 +80,13 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
     return f"{scheme.lower()}:{rest.rstrip('/')}"
 
 
+def proxy_url(name: str, value: object) -> str:
+    """The URL of a proxy; it may have credentials."""
+    if isinstance(value, str) and value.lower().startswith("socks"):
+        raise ValueError(f"{name} is a SOCKS proxy, which stcloud has no support for: use http(s)")
+    return url(name, value, credentials=True)
+
+
 def _is_host(name: str, in_brackets: bool) -> bool:
     """Whether a URL may have this as its host: an IPv6 address in brackets, or another name."""
     return bool(ip_address(name)) if in_brackets else bool(re.fullmatch(r"[\w.-]+", name))
@@ -146,6 +153,14 @@ def file(name: str, value: object) -> str:
     if Path(found).is_file():
         return found
     raise ValueError(f"{name} must be a file that exists, not {found!r}")
+
+
+def file_or_folder(name: str, value: object) -> str:
+    """The path of a file or a folder that exists."""
+    found = path(name, value)
+    if Path(found).exists():
+        return found
+    raise ValueError(f"{name} must be a file or a folder that exists, not {found!r}")
 
 
 def name_or_false(name: str, value: object) -> str | bool:

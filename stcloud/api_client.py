@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 from stcloud import _response, _serialization, _validators, logs, models
+from stcloud._redaction import without_frames
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
-from stcloud.rest import RawResponse, RestClient, Timeouts
+from stcloud.rest import Limit, RawResponse, RestClient, Timeouts
 from stcloud.retry import RetryBudget, RetryState
 from stcloud.version import __version__
 
@@ -290,7 +291,7 @@ class ApiClient:
     def _send(self, request: Request, call_log: logs.CallLog) -> tuple[Any, Mapping[str, str]]:
         """Send a request, again if that is safe; return the data and headers of the response."""
         options = request.options
-        timeouts = Timeouts(options.connect, options.read, time.monotonic() + options.deadline)
+        timeouts = Timeouts(options.connect, options.read, options.deadline)
         retry_state = RetryState(self.configuration.retries, self._budget, request.method)
         while True:
             call_log.attempts = retry_state.attempts
@@ -319,19 +320,12 @@ class ApiClient:
         """Make one attempt; return the data of its response, and the response."""
         attempt_log = logs.AttemptLog(request.method, request.path, attempt)
         try:
-            response = self.rest_client.request(
-                request.method,
-                request.path,
-                request.headers,
-                request.body,
-                timeouts,
-                raw=request.options.raw,
-            )
+            response = self.rest_client.request(request, timeouts)
             data = self._process_response(request, response, attempt_log)
         except ApiException as error:
             _redact_key(error, request)
             attempt_log.finish(error.status or error)
-            raise
+            raise without_frames(error) from error.__cause__
         attempt_log.finish(response.status)
         return data, response
 
@@ -411,13 +405,17 @@ class ApiClient:
         for name in passed.keys() - _OPTIONS.keys():
             raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
         settings, timeout = self.configuration, passed.get("_request_timeout")
-        connect, read, deadline = settings.connect_timeout, settings.read_timeout, settings.deadline
+        connect = Limit("connect_timeout", settings.connect_timeout)
+        read = Limit("read_timeout", settings.read_timeout)
+        deadline = Limit("deadline", settings.deadline)
         if timeout is not None:
-            limit = _validators.time_limits("_request_timeout", timeout)
+            name = "_request_timeout"
+            limit = _validators.time_limits(name, timeout)
             if isinstance(limit, tuple):
-                connect, read = limit[0] or connect, limit[1] or read
+                connect = Limit(f"{name}[0]", limit[0]) if limit[0] else connect
+                read = Limit(f"{name}[1]", limit[1]) if limit[1] else read
             else:
-                read = deadline = limit
+                read = deadline = Limit(name, limit)
         return CallOptions(
             async_req=bool(passed.get("async_req")),
             data_only=data_only or bool(passed.get("_return_http_data_only")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import sys
 import warnings
 from collections import UserDict
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 
 class InsecureTransportWarning(UserWarning):
-    """The API key would cross a network unencrypted."""
+    """The API key would cross a network unencrypted, or to a server that nobody verifies."""
 
 
 class HeaderDict(UserDict[str, str]):
@@ -211,8 +212,26 @@ def _header_texts(name: str, value: object) -> HeaderDict:
     raise _validators.wrong_type(name, "str, bytes or a dict", value)
 
 
-def _proxy(name: str, value: object) -> str:
-    return _validators.url(name, value, credentials=True)
+def _verify_ssl(name: str, value: object) -> bool:
+    is_verified = _validators.boolean(name, value)
+    if not is_verified:
+        _warn_of_no_verification(f"{name} is False")
+    return is_verified
+
+
+def _ssl_context(name: str, value: object) -> ssl.SSLContext:
+    context = _validators.instance(name, value, ssl.SSLContext)
+    if context.verify_mode is ssl.CERT_NONE:
+        _warn_of_no_verification(f"{name} verifies nothing")
+    return context
+
+
+def _warn_of_no_verification(reason: str) -> None:
+    warnings.warn(
+        f"{reason}: whoever is on the way can read the API key and every token",
+        InsecureTransportWarning,
+        stacklevel=_caller_stacklevel(),
+    )
 
 
 def _log_format(name: str, value: object) -> str:
@@ -284,12 +303,15 @@ class Configuration(Settings):
     """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())
     """How often a call may be retried, 0 for never, or a policy."""
-    verify_ssl: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=True)
+    verify_ssl: SimpleSetting[bool] = SimpleSetting(_verify_ssl, default=True)
     """Whether the server's certificate and name are verified."""
     ssl_ca_cert: Setting[Path | None, str | None] = Setting(
-        _validators.optional(_validators.file), default=None
+        _validators.optional(_validators.file_or_folder), default=None
     )
-    """File of the trusted certificates (PEM); None for ``SSL_CERT_FILE``'s or certifi's."""
+    """File of the trusted certificates (PEM), or a folder of them that ``openssl rehash`` made.
+
+    None is for those of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, or certifi's.
+    """
     cert_file: Setting[Path | None, str | None] = Setting(
         _validators.optional(_validators.file), default=None
     )
@@ -298,17 +320,21 @@ class Configuration(Settings):
         _validators.optional(_validators.file), default=None
     )
     """File of the client certificate's key (PEM), unless ``cert_file`` has it."""
+    ssl_context: SimpleSetting[ssl.SSLContext | None] = SimpleSetting(
+        _validators.optional(_ssl_context), default=None
+    )
+    """A context of your own, used as it is instead of the four settings above."""
     assert_hostname: SimpleSetting[str | bool | None] = SimpleSetting(
         _validators.optional(_validators.name_or_false), default=None
     )
     """The name to expect in the certificate, instead of the host's; False for any."""
     proxy: SimpleSetting[str | None] = SimpleSetting(
-        _validators.optional(_proxy), default=None, secret=True
+        _validators.optional(_validators.proxy_url), default=None, secret=True
     )
     """URL of a proxy; it may have credentials."""
     trust_env: SimpleSetting[bool] = SimpleSetting(_validators.boolean, default=True)
-    """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``
-    count."""
+    """Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` count."""
     max_response_bytes: SimpleSetting[int] = SimpleSetting(
         _validators.positive_int, default=64 * 1024 * 1024
     )
@@ -317,6 +343,8 @@ class Configuration(Settings):
         _validators.positive_int, default=10
     )
     """Connections at most, and threads for ``async_req``."""
+    idle_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=30)
+    """Seconds after which an idle connection is not used again; a server may ask for fewer."""
     safe_chars_for_path_param: SimpleSetting[str] = SimpleSetting(_validators.text, default="")
     """Characters that ``call_api`` does not quote in path parameters."""
     temp_folder_path: Setting[Path | None, str | None] = Setting(

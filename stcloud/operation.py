@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
+from stcloud._transport.timeouts import Limit
 from stcloud.models.model import Model
 
 R = TypeVar("R")
@@ -55,9 +56,9 @@ class CallOptions:
         async_req: bool,
         data_only: bool,
         raw: bool,
-        connect: float,
-        read: float,
-        deadline: float,
+        connect: Limit,
+        read: Limit,
+        deadline: Limit,
     ) -> None:
         self.async_req = async_req
         self.data_only = data_only

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import zlib
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.exceptions import EmptyPoolError
 
 from stcloud._transport.body import iter_decoded
-from stcloud._transport.connection import ConnectError, DeadlineTimeout, Timeouts
+from stcloud._transport.connection import ConnectError, DeadlineTimeout, StaleConnectionError
 from stcloud._transport.errors import (
     FAILURES,
+    foreign_cause,
     is_permanent_connect_error,
     map_exception,
     outcome_for_failure,
-    redact_exception,
 )
 from stcloud._transport.pools import Pools
+from stcloud._transport.timeouts import Limit, LimitReached, Timeouts
 from stcloud.configuration import Configuration
-from stcloud.exceptions import ApiException, ConnectionException, UnexpectedResponseException
+from stcloud.exceptions import ApiException, UnexpectedResponseException
+from stcloud.operation import Request
 from stcloud.retry import Outcome
 
-__all__ = ["ApiException", "RawResponse", "RestClient", "Timeouts"]
+__all__ = ["ApiException", "Limit", "RawResponse", "RestClient", "Timeouts"]
 
 RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
@@ -36,16 +40,7 @@ class RestClient:
         self._configuration = configuration
         self._pools = Pools(configuration)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        timeouts: Timeouts,
-        *,
-        raw: bool,
-    ) -> RawResponse:
+    def request(self, request: Request, timeouts: Timeouts) -> RawResponse:
         """Make one attempt; return the response when its headers have come.
 
         A response that the caller keeps (``raw``) has a connection that no other call waits for.
@@ -53,14 +48,14 @@ class RestClient:
         Raises:
             ConnectionException: no response came; TimeoutException if time ran out.
         """
-        host = self._configuration.host
+        raw = request.options.raw
+        route = self._pools.route(self._configuration.host, raw)
         try:
-            route = self._pools.route(host, raw)
-            response = route.pool.urlopen(
-                method,
-                route.prefix + path,
-                body,
-                headers,
+            return route.pool.urlopen(
+                request.method,
+                route.prefix + request.path,
+                request.body,
+                request.headers,
                 retries=_ONE_ATTEMPT,
                 redirect=False,
                 assert_same_host=False,  # it would refuse a proxy's absolute URLs
@@ -69,18 +64,22 @@ class RestClient:
                 preload_content=False,
             )
         except ConnectError as unsent:
-            outcome = (
-                Outcome.FINAL if is_permanent_connect_error(unsent.cause) else Outcome.NOT_SENT
-            )
-            raise map_exception(unsent.cause, host, outcome) from unsent.cause
+            cause = unsent.cause
+            outcome = Outcome.FINAL if is_permanent_connect_error(cause) else Outcome.NOT_SENT
+            peer = route.proxy if unsent.is_proxy and route.proxy else route.host
+            raise map_exception(cause, peer, outcome, is_connecting=True) from cause
+        except EmptyPoolError as error:
+            busy = LimitReached(f"no connection was free within {timeouts.deadline}")
+            raise map_exception(busy, route.host, Outcome.NOT_SENT) from error
+        except StaleConnectionError as stale:
+            raise map_exception(stale.cause, route.host, Outcome.DISCONNECTED) from stale.cause
         except FAILURES as error:
-            failure = redact_exception(error)
-            raise map_exception(failure, host, outcome_for_failure(error)) from failure
-        if response.status < 200:  # but for 100, http.client takes it for the response
-            _discard_response(response)
-            reason = f"{response.status} {response.reason}: no final response"
-            raise ConnectionException(reason=reason, outcome=Outcome.UNKNOWN)
-        return response
+            raise self._failure(error, route.host) from error
+
+    def _failure(self, error: Exception, peer: str) -> BaseException:
+        """Return what a failure means; what other code raised is that code's."""
+        foreign = foreign_cause(error)
+        return foreign or map_exception(error, peer, outcome_for_failure(error))
 
     def _max_wire_bytes(self) -> int:
         """Return the bytes that may come over the wire: what frames a body, and headers, too."""
@@ -100,23 +99,20 @@ class RestClient:
         size = 0
         try:
             length = response.length_remaining
-            if (
+            if length == 0 or (
                 length is not None
                 and length <= max_bytes
                 and "Content-Encoding" not in response.headers
             ):
-                return response.read()  # the usual case, and the quickest
+                return response.read(decode_content=False)  # the usual case, and the quickest
             for chunk in iter_decoded(response):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > max_bytes:
                     break
-        except (*FAILURES, ValueError, zlib.error) as error:  # ValueError: odd sizes of chunks
+        except (*FAILURES, zlib.error) as error:
             _discard_response(response)
-            failure = redact_exception(error)
-            raise map_exception(
-                failure, self._configuration.host, outcome_for_failure(error)
-            ) from failure
+            raise self._failure(error, urlsplit(self._configuration.host).netloc) from error
         if size > max_bytes:
             _discard_response(response)
             if 200 <= response.status < 300:

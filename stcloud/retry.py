@@ -7,6 +7,7 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 ``THROTTLED``: 429                                     again           again
 ``UNAVAILABLE``: 503                                   again           no
 ``UNKNOWN``: no response, or one that says nothing     again           no
+``DISCONNECTED``: an idle connection was closed        again, free     no
 ``INVALID_RESPONSE``: an unreadable 2xx, a 303         no              no
 ``FINAL``: any other response, a bad certificate       no              no
 =====================================================  ==============  ==============
@@ -27,17 +28,19 @@ class Outcome(Enum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     UNKNOWN = "unknown"
+    DISCONNECTED = "disconnected"
     INVALID_RESPONSE = "invalid response"
     FINAL = "final"
 
     @property
     def may_have_executed(self) -> bool:
         """Whether the service may have done what was asked."""
-        return self in (Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.INVALID_RESPONSE)
+        return self in _MAY_HAVE_EXECUTED
 
 
 _ALWAYS = {Outcome.NOT_SENT, Outcome.THROTTLED}
-_IF_IDEMPOTENT = {Outcome.UNAVAILABLE, Outcome.UNKNOWN}
+_IF_IDEMPOTENT = {Outcome.UNAVAILABLE, Outcome.UNKNOWN, Outcome.DISCONNECTED}
+_MAY_HAVE_EXECUTED = _IF_IDEMPOTENT | {Outcome.INVALID_RESPONSE}
 _IDEMPOTENT = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 
 
@@ -62,10 +65,13 @@ class RetryPolicy(NamedTuple):
     client adds little load to a service that is down.
     """
 
-    attempts: int = 3
+    attempts: int = 4
     """Attempts of a call at most, the first included."""
-    backoff: float = 0.5
-    """The first wait is drawn from 0 to this, each further one from 0 to twice as much."""
+    backoff: float = 0.75
+    """The first wait is drawn from half of this to all of it; each further one is twice as long.
+
+    So the four attempts span at least 2.6 seconds: a service that restarts in two is ridden out.
+    """
     backoff_max: float = 8
     """No wait is drawn from more than this."""
     retry_after_max: float = 60
@@ -74,6 +80,8 @@ class RetryPolicy(NamedTuple):
     """Capacity of the budget, which it starts with."""
     retry_cost: float = 5
     """What a retry costs."""
+    not_sent_retry_cost: float = 0.1
+    """What a retry costs after an attempt that did not reach the service."""
     timeout_retry_cost: float = 10
     """What a retry costs after a timeout, which has kept the service busy for long."""
     success_credit: float = 0.5
@@ -134,17 +142,27 @@ class RetryState:
         )
         asked = retry_after or 0.0
         longest = min(policy.backoff_max, policy.backoff * 2 ** (self.attempts - 1))
-        wait = max(asked, uniform(0, longest))  # noqa: S311  # spreads load, guards no secret
+        wait = max(asked, uniform(longest / 2, longest))  # noqa: S311  # spreads load, guards no secret
+        if outcome is Outcome.DISCONNECTED:  # the next one has a fresh connection
+            wait = 0.0
         if not repeatable or self.attempts >= policy.attempts:
             return None
         if asked > policy.retry_after_max or wait >= remaining:
             return None
-        cost = policy.timeout_retry_cost if timed_out else policy.retry_cost
+        cost = self._cost(outcome, timed_out=timed_out)
         if not self._budget.acquire(cost):
             return None
         self._last_cost = cost
         self.attempts += 1
         return wait
+
+    def _cost(self, outcome: Outcome, *, timed_out: bool) -> float:
+        policy = self._policy
+        if outcome is Outcome.DISCONNECTED:
+            return 0
+        if outcome is Outcome.NOT_SENT:
+            return policy.not_sent_retry_cost
+        return policy.timeout_retry_cost if timed_out else policy.retry_cost
 
     def deleted_by_earlier_attempt(self, status: int) -> bool:
         """Whether a 404 means that an earlier attempt, whose response was lost, had deleted it."""

@@ -19,8 +19,8 @@ from stcloud.models import TokensResponse
 SOURCE = str(Path(stcloud.__file__).parent)
 SANDBOX = str(Path(SOURCE, "sandbox"))
 
-MOST_CALLS = 120
-"""Far more than the some 80 that are needed: only what multiplies the work exceeds it."""
+MOST_CALLS = 150
+"""More than the some 120 that are needed: only what multiplies the work exceeds it."""
 
 WANTED_MODULES: set[str] = set()
 """What `import stcloud` may import besides its own modules and what its requirements need."""

@@ -80,7 +80,7 @@ def test_raw_calls_raise_as_well(remote: Api, respond: Callable[..., None]) -> N
     "body",
     [
         "",
-        "<html>Bad Gateway</html>",
+        "<b>Bad Gateway</b>",
         b"\xff\xfe\x00",
         "[1]",
         "null",
@@ -122,7 +122,7 @@ def test_unsuccessful_response_raises(remote: Api, respond: Callable[..., None])
     ("body", "place"),
     [
         ("", "Expecting value"),
-        ("<html>Sign in</html>", "Expecting value"),
+        ("<html>Sign in</html>", "a page of HTML came"),
         ('{"success": tru', "Expecting value"),
         ('{"success": true} {}', "Extra data"),
         ('{"message": NaN}', "NaN is not JSON"),

@@ -72,7 +72,7 @@ def test_call_is_a_span(
     [
         ([Fault.status(503)], [503, 200]),
         ([Fault.status(503), Fault.reset()], [503, None, 200]),
-        ([Fault.reset()] * 3, [None, None, None]),
+        ([Fault.reset()] * 4, [None] * 4),
         ([Fault.status(403)], [403]),
         ([Fault.status(302, {"Location": PATH})], [302]),
     ],

@@ -9,6 +9,8 @@ from http.client import HTTPException
 from urllib3 import BaseHTTPResponse
 
 _CHUNK = 65536
+_MAX_MEMBERS = 1000
+"""The most members of a gzip body; each costs time and memory, however little it holds."""
 _GZIP = b"\x1f"  # the first byte of each of its members
 
 
@@ -25,11 +27,17 @@ def iter_decoded(response: BaseHTTPResponse) -> Iterator[bytes]:
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise HTTPException(f"the response's Content-Encoding is {encoding!r}")
-    unpacker = None  # nothing came, as with 204, whatever its headers say
+    yield from _decompress(response)
+
+
+def _decompress(response: BaseHTTPResponse) -> Iterator[bytes]:
+    unpacker, members = None, 0
     while chunk := response.read(_CHUNK, decode_content=False):
         while chunk:
             if unpacker is None or (unpacker.eof and chunk.startswith(_GZIP)):
-                unpacker = zlib.decompressobj(_zlib_wbits(chunk))
+                unpacker, members = zlib.decompressobj(_zlib_wbits(chunk)), members + 1
+                if members > _MAX_MEMBERS:
+                    raise HTTPException(f"the body has more than {_MAX_MEMBERS} gzip members")
             elif unpacker.eof:  # padding follows
                 break
             yield unpacker.decompress(chunk, _CHUNK)

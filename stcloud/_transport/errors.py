@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Iterator
-from http.client import BadStatusLine, HTTPException, UnknownProtocol
-from urllib.parse import urlsplit
+from http.client import HTTPException
 
 from urllib3 import exceptions as failures
 from urllib3.util.ssl_match_hostname import CertificateError
 
+from stcloud._transport.timeouts import LimitReached
 from stcloud.exceptions import ConnectionException, TimeoutException
 from stcloud.retry import Outcome
 
@@ -29,43 +30,63 @@ _NON_RETRYABLE = (
 )
 _EXCEPTION_MAP: tuple[tuple[type[Exception], type[ConnectionException], str], ...] = (
     # the first that fits; urllib3 derives its connection errors from its time-outs
+    (LimitReached, TimeoutException, "timed out"),
     (failures.NameResolutionError, ConnectionException, "the host's name could not be resolved"),
     (failures.NewConnectionError, ConnectionException, "no connection"),
-    (failures.ConnectTimeoutError, TimeoutException, "connecting took too long"),
-    (failures.EmptyPoolError, TimeoutException, "all connections were busy for too long"),
-    (failures.TimeoutError, TimeoutException, "the response took too long"),
-    (TimeoutError, TimeoutException, "connecting took too long"),
+    (failures.EmptyPoolError, TimeoutException, "timed out"),
+    (failures.TimeoutError, TimeoutException, "timed out"),
+    (TimeoutError, TimeoutException, "timed out"),
     (failures.SSLError, ConnectionException, "no secure connection"),
     (ssl.SSLError, ConnectionException, "no secure connection"),
     (CertificateError, ConnectionException, "no secure connection"),
-    (failures.ProxyError, ConnectionException, "no connection through the proxy"),
+    (socket.gaierror, ConnectionException, "the host's name could not be resolved"),
     (Exception, ConnectionException, "no complete response"),
 )
+_TRANSPORT = {"stcloud", "urllib3", "http", "ssl", "socket", "gevent", "eventlet"}
+"""The top-level packages whose time-outs are those of the connection."""
 
 
-def redact_exception(error: Exception) -> Exception:
-    """Return the failure, or another one if its causes quote what came, which may be secret."""
-    kinds = {type(cause) for cause in _causes(error)}
-    if kinds & {BadStatusLine, UnknownProtocol}:
-        return HTTPException("what came is no HTTP")
-    if type(error) is ValueError or kinds & {ValueError, failures.InvalidChunkLength}:
-        return HTTPException("the body's chunks have no readable sizes")
-    return error
+def is_foreign(error: BaseException) -> bool:
+    """Return whether it is a TimeoutError that other code raised, in a signal handler for example.
+
+    Sockets raise the built-in one, and so does everyone else: only the frame tells them apart.
+    """
+    traceback = error.__traceback__
+    if traceback is None or not isinstance(error, TimeoutError):
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = str(traceback.tb_frame.f_globals.get("__name__"))
+    return module.partition(".")[0] not in _TRANSPORT
 
 
-def _causes(error: BaseException) -> Iterator[object]:
-    """Yield what a failure came from; urllib3 keeps some of it among the arguments alone."""
-    yield from error.args
-    cause = error.__cause__ or error.__context__
+def foreign_cause(error: BaseException) -> BaseException | None:
+    """Return the foreign exception that urllib3 took for a failure of its own, if it is one."""
+    return next((cause for cause in _causes(error) if is_foreign(cause)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield a failure and what it came from; urllib3 keeps some of it among the arguments alone."""
+    cause: BaseException | None = error
     while cause is not None:
         yield cause
+        for argument in cause.args:
+            if isinstance(argument, BaseException):
+                yield argument
         cause = cause.__cause__ or cause.__context__
 
 
 def is_permanent_connect_error(error: Exception) -> bool:
-    """Return whether TLS or the address prevents connecting; else it may succeed later."""
-    lost = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-    return isinstance(error, (ssl.SSLError, ValueError)) and not lost
+    """Return whether connecting will fail again: a certificate, an address, a proxy's password.
+
+    Another failure of TLS may be of bytes that were damaged on the way.
+    """
+    status = getattr(error, "status", None)
+    if status is not None:  # a proxy's to CONNECT; a wrong password, repeated, locks an account
+        return 300 <= status < 500 and status not in (408, 429)
+    alert = isinstance(error, ssl.SSLError) and re.search(_ALERT, str(error)) is not None
+    certificate = (ssl.SSLCertVerificationError, CertificateError)
+    return alert or isinstance(error, (*certificate, ValueError, *_NON_RETRYABLE))
 
 
 def outcome_for_failure(error: Exception) -> Outcome:
@@ -73,14 +94,30 @@ def outcome_for_failure(error: Exception) -> Outcome:
     if isinstance(error, failures.EmptyPoolError):
         return Outcome.NOT_SENT
     # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
-    refused = isinstance(error, failures.SSLError) and re.search(_ALERT, str(error)) is not None
+    refused = any(
+        isinstance(cause, (ssl.SSLError, failures.SSLError)) and re.search(_ALERT, str(cause))
+        for cause in _causes(error)
+    )
     settled = refused or isinstance(error, _NON_RETRYABLE)
     return Outcome.FINAL if settled else Outcome.UNKNOWN
 
 
-def map_exception(error: Exception, host: str, outcome: Outcome) -> ConnectionException:
-    """Return the exception of a failure, which names the host."""
+def map_exception(
+    error: Exception, peer: str, outcome: Outcome, *, is_connecting: bool = False
+) -> ConnectionException:
+    """Return the exception of a failure, which names the peer that failed."""
+    root = next((cause for cause in _causes(error) if isinstance(cause, LimitReached)), error)
     kind, words = next(
-        (kind, words) for cause, kind, words in _EXCEPTION_MAP if isinstance(error, cause)
+        (kind, words) for cause, kind, words in _EXCEPTION_MAP if isinstance(root, cause)
     )
-    return kind(reason=f"{words}: {urlsplit(host).netloc}: {error}", outcome=outcome)
+    if is_connecting and words == "no complete response":
+        words = "no connection"
+    return kind(reason=f"{words}: {peer}: {_detail(root)}", outcome=outcome)
+
+
+def _detail(error: BaseException) -> str:
+    """Return what happened, without the names of classes that wrap it."""
+    inner = error.args[-1] if error.args else None
+    if isinstance(error, failures.HTTPError) and isinstance(inner, BaseException):
+        return _detail(inner)
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

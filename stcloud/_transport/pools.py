@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import ssl
-import weakref
+from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
-from queue import LifoQueue
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
+from weakref import ref
 
 import urllib3
 from certifi import where
-from urllib3.util import create_urllib3_context, make_headers, parse_url
+from urllib3.util import create_urllib3_context, parse_url
 
 from stcloud import _validators
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
+from stcloud._transport.slots import ConnectionQueue
 from stcloud.configuration import Configuration
 
 _connection_settings = attrgetter(
@@ -28,15 +31,21 @@ _connection_settings = attrgetter(
     "proxy",
     "trust_env",
     "connection_pool_maxsize",
+    "idle_timeout",
+    "ssl_context",
 )
 
 
 class Route:
     """The pool that leads to a host, and what precedes each path that is sent through it."""
 
-    def __init__(self, pool: urllib3.HTTPConnectionPool, prefix: str) -> None:
+    def __init__(self, pool: urllib3.HTTPConnectionPool, prefix: str, host: str) -> None:
         self.pool = pool
         self.prefix = prefix
+        self.host: str = urlsplit(host).netloc
+        proxy = pool.proxy
+        self.proxy: str | None = proxy and f"the proxy {proxy.netloc}"
+        self.slots = ConnectionQueue(pool.pool.maxsize if pool.pool else 1)
 
 
 class Pools:
@@ -44,7 +53,7 @@ class Pools:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._routes: dict[tuple[object, ...], Route] = {}
+        self._routes: dict[tuple[object, ...], tuple[object, Route]] = {}
         self._process = os.getpid()
 
     def reset(self) -> None:
@@ -54,43 +63,67 @@ class Pools:
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
         routes, self._routes = self._routes, {}
-        for route in routes.values():
-            route.pool.close()
+        for _, route in routes.values():
+            route.slots.close_idle()
 
     def route(self, host: str, raw: bool) -> Route:
-        """Return the route to a host; raw responses have pools of their own."""
+        """Return the route to a host; raw responses have pools of their own.
+
+        Other settings make another route, and so does a certificate's file that has changed.
+        """
         if self._process != os.getpid():  # forked: the open sockets are the parent's
             self._routes, self._process = {}, os.getpid()
         connection = urllib3.HTTPConnectionPool.ConnectionCls  # a recording tool's, while one runs
-        key = host, raw, connection, _connection_settings(self._configuration)
-        return self._routes.get(key) or self._routes.setdefault(key, self._new_route(host, raw))
+        key = host, raw, connection
+        settings = _connection_settings(self._configuration), self._files(host)
+        known = self._routes.get(key)
+        if known is None or known[0] != settings:
+            known = self._routes[key] = settings, self._new_route(host, raw)
+        return known[1]
 
     def _new_route(self, host: str, raw: bool) -> Route:
+        configuration = self._configuration
         secure = host.startswith("https:")
         proxy = self._proxy(host)
         settings = self._tls_settings() if secure else {}
-        settings["maxsize"] = self._configuration.connection_pool_maxsize
+        settings["maxsize"] = configuration.connection_pool_maxsize
         # Wait for a connection, rather than open one and throw it away; but the slot of one
         # that a caller keeps would never come back.
         settings["block"] = not raw
         if proxy is None:
             manager = urllib3.PoolManager(**settings)
         else:
-            auth = parse_url(proxy).auth
-            proxy_headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
             if proxy.startswith("https:"):
                 context = self._tls_settings()["ssl_context"]
                 settings["proxy_ssl_context"] = context
                 settings.setdefault("ssl_context", context)  # old urllib3's, if it forwards
-            manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **settings)
+            manager = urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **settings)
         pool = manager.connection_from_url(host)
-        if not raw:
-            _keep_slots(pool, settings["maxsize"])
+        forwarded = proxy is not None and not secure
+        route = Route(pool, host if forwarded else urlsplit(host).path, host)
         kind = DeadlineHTTPSConnection if pool.scheme == "https" else DeadlineHTTPConnection
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
-        forwarded = proxy is not None and not secure
-        return Route(pool, host if forwarded else urlsplit(host).path)
+            pool.conn_kw.update(idle_timeout=configuration.idle_timeout, siblings=ref(route.slots))
+            pool.pool = cast("Any", route.slots)
+        return route
+
+    def _files(self, host: str) -> tuple[object, ...]:
+        """Return the state on disk of the files that TLS takes; certificates get renewed."""
+        if not host.startswith("https:") or self._configuration.ssl_context is not None:
+            return ()
+        configuration = self._configuration
+        files = [configuration.cert_file, configuration.key_file, *self._authorities()[1]]
+        return tuple(_state(file) for file in files if file is not None)
+
+    def _authorities(self) -> tuple[str, list[str]]:
+        """Return the setting or variable that names the trusted certificates, and its files."""
+        configuration = self._configuration
+        if configuration.ssl_ca_cert is not None:
+            return "ssl_ca_cert", [configuration.ssl_ca_cert]
+        names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if configuration.trust_env else ()
+        found = {name: os.environ[name] for name in names if os.environ.get(name)}
+        return (" and ".join(found), list(found.values())) if found else ("certifi", [where()])
 
     def _proxy(self, host: str) -> str | None:
         configuration = self._configuration
@@ -98,55 +131,67 @@ class Pools:
             return configuration.proxy
         if not any(name.lower().endswith("_proxy") for name in os.environ):
             return None
-        from urllib.request import getproxies, proxy_bypass  # rarely needed, slow to import
+        from urllib.request import getproxies  # rarely needed, slow to import
+
+        from stcloud._transport.no_proxy import is_bypassed
 
         parts, proxies = urlsplit(host), getproxies()
-        if proxy_bypass(parts.netloc):
-            return None
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        if not proxy:
+        scheme = parts.scheme if proxies.get(parts.scheme) else "all"
+        proxy = proxies.get(scheme)
+        if not proxy or is_bypassed(parts.hostname or "", parts.port, proxies.get("no", "")):
             return None
         proxy = proxy if "://" in proxy else f"http://{proxy}"
-        return _validators.url("the environment's proxy", proxy, credentials=True)
+        name = f"{scheme.upper()}_PROXY"
+        return _validators.proxy_url(name, proxy)
 
     def _tls_settings(self) -> dict[str, Any]:
+        configuration = self._configuration
+        context = configuration.ssl_context or self._new_context()
+        return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
+
+    def _new_context(self) -> ssl.SSLContext:
         configuration = self._configuration
         context = create_urllib3_context()
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         if configuration.verify_ssl:
-            passed = configuration.ssl_ca_cert
-            outer = os.environ.get("SSL_CERT_FILE") if configuration.trust_env else None
-            source = "ssl_ca_cert" if passed else "SSL_CERT_FILE"
-            _load_pem(source, lambda: context.load_verify_locations(passed or outer or where()))
+            source, files = self._authorities()
+            for path in files:
+                _load_pem(source, path, partial(_trust, context, path))
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         certificate, key = configuration.cert_file, configuration.key_file
         if certificate is not None:  # an empty password, so that nobody is asked for one
-            _load_pem("cert_file", lambda: context.load_cert_chain(certificate, key, password=""))
-        return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
+            load = partial(context.load_cert_chain, certificate, key, password="")
+            _load_pem("cert_file", certificate, load)
+        return context
 
 
-def _keep_slots(pool: urllib3.HTTPConnectionPool, count: int) -> None:
-    """Give a pool a queue that urllib3 does not drain at exit, for calls of atexit functions.
-
-    At exit ``urllib3.connectionpool._close_pool_connections`` empties the queue that the pool
-    made, and a call through a blocking pool would hang.
-    """
-    pool.pool = slots = LifoQueue[Any](count)
-    for _ in range(count):
-        slots.put(None)
-    weakref.finalize(pool, _close_idle, slots)
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    is_folder = Path(path).is_dir()
+    context.load_verify_locations(*((None, path) if is_folder else (path, None)))
 
 
-def _close_idle(slots: LifoQueue[Any]) -> None:
-    with slots.mutex:  # so that nobody takes what is closed here
-        for connection in filter(None, slots.queue):
-            connection.close()
+def _state(path: str) -> tuple[object, ...]:
+    try:
+        state = os.stat(path)  # noqa: PTH116  # for each call, and Path takes longer
+    except OSError:
+        return (path,)
+    return path, state.st_mtime_ns, state.st_size, state.st_ino
 
 
-def _load_pem(source: str, load: Callable[[], None]) -> None:
+def _credentials(proxy: str) -> dict[str, str] | None:
+    """Return the header for a proxy's user name and password, in UTF-8 (RFC 7617)."""
+    auth = parse_url(proxy).auth
+    if not auth:
+        return None
+    return {"Proxy-Authorization": f"Basic {b64encode(unquote(auth).encode()).decode()}"}
+
+
+def _load_pem(source: str, path: str, load: Callable[[], None]) -> None:
     try:
         load()
     except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"{source} names no readable PEM file of its kind: {error}") from error
+        raise ValueError(
+            f"{source} names no readable PEM file of its kind: {path}: {error}"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -166,16 +167,24 @@ def _decode_datetime(value: object) -> datetime:
     try:
         if not isinstance(value, str):
             return _EPOCH + timedelta(milliseconds=value)
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = _isoparse()(value)
+        moment = _parse_text(value)
         if moment.tzinfo is UTC:
             return moment
         offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
         raise FieldError("unreadable date") from error
     return moment.replace(tzinfo=timezone(offset) if offset else UTC)
+
+
+def _parse_text(value: str) -> datetime:
+    """Read a date as text; a leap second, which RFC 3339 allows, is the start of a minute."""
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        before = re.sub(r"(\d\d:\d\d):60", r"\1:59", value)
+        if before != value:
+            return _parse_text(before) + timedelta(seconds=1)
+        return _isoparse()(value)
 
 
 @cache

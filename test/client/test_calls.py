@@ -216,3 +216,43 @@ def test_refused_connection_was_not_sent(connect: Connect) -> None:
     assert type(error) is stcloud.ConnectionException
     assert error.outcome_unknown is False
     assert address in str(error)
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "502 Bad Gateway"])
+def test_page_of_html_is_reported_as_one(
+    status: str, kind: str, serve: Serve, connect: Connect
+) -> None:
+    """A portal's or a proxy's page, whatever its status, is named by its type and its title."""
+    page = b"<!DOCTYPE html>\n<HTML><head><Title lang=en>Sign in\n &amp; wait</title></head></html>"
+    api = connect(serve(response(page, status, Content_Type=kind)).url)
+    with pytest.raises(stcloud.ApiException) as caught:
+        api.get_app_tokens1(5)
+    media_type = kind.partition(";")[0]
+    assert f"a page of HTML came ({media_type}) with the title 'Sign in & wait'" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("zone", ["Z", "+00:00", "-02:00"])
+def test_leap_second_is_a_date(zone: str, serve: Serve, connect: Connect) -> None:
+    """RFC 3339 allows ``:60``; one such date does not make a list unreadable."""
+    token = b'{"id": 1, "createdAt": "2016-12-31T23:59:60%s"}' % zone.encode()
+    api = connect(serve(response(b'{"success": true, "data": {"tokens": [%s]}}' % token)).url)
+    listed: Any = api.get_app_tokens1(5)
+    assert listed.data.tokens[0].created_at.isoformat()[:19] == "2017-01-01T00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [("Sun, 06 Nov 1994 08:49:30 GMT", 7), ("Sun, 06 Nov 1994 09:00:00 GMT", 0)],
+)
+def test_retry_after_is_counted_from_the_date_of_the_response(
+    date: str, seconds: float, serve: Serve, connect: Connect
+) -> None:
+    """The service's clock may differ from this machine's by more than it asks to wait."""
+    headers = {"Retry_After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": date}
+    api = connect(serve(response(b"", "429 Too Many Requests", **headers)).url)
+    with pytest.raises(stcloud.TooManyRequestsException) as caught:
+        api.get_app_tokens1(5)
+    assert caught.value.retry_after == seconds

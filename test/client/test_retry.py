@@ -11,6 +11,7 @@ AGAIN = {
     Outcome.THROTTLED: {*IDEMPOTENT, *NOT},
     Outcome.UNAVAILABLE: {*IDEMPOTENT},
     Outcome.UNKNOWN: {*IDEMPOTENT},
+    Outcome.DISCONNECTED: {*IDEMPOTENT},
     Outcome.INVALID_RESPONSE: set(),
     Outcome.FINAL: set(),
 }
@@ -57,24 +58,44 @@ def test_status_tells_the_outcome(statuses: list[int], outcome: Outcome) -> None
 
 
 def test_attempts_are_counted() -> None:
-    """Three attempts in all by default; one attempt means no retry."""
+    """Four attempts in all by default; one attempt means no retry."""
     call = course()
-    waits = [wait(call), wait(call), wait(call)]
-    assert [each is None for each in waits] == [False, False, True]
-    assert call.attempts == 3
+    waits = [wait(call) for _ in range(4)]
+    assert [each is None for each in waits] == [False, False, False, True]
+    assert call.attempts == 4
     assert wait(course(attempts=1)) is None
 
 
 def test_waits_grow_and_are_spread() -> None:
-    """A wait is drawn from 0 to a bound that doubles up to its maximum."""
-    for number, bound in enumerate([0.5, 1, 2, 4, 8, 8]):
+    """A wait is drawn from half of a bound to all of it; the bound doubles up to its maximum."""
+    for number, bound in enumerate([0.75, 1.5, 3, 6, 8, 8]):
         drawn: list[float] = []
         for _ in range(400):
             call = course(attempts=99)
             call.attempts = number + 1
             drawn.append(wait(call, remaining=1e9) or 0)
-        assert 0 <= min(drawn) < bound / 4
-        assert bound * 3 / 4 < max(drawn) <= bound
+        assert bound / 2 <= min(drawn) < bound * 0.6
+        assert bound * 0.9 < max(drawn) <= bound
+
+
+def test_restart_of_two_seconds_is_ridden_out() -> None:
+    """The attempts of a call that is refused span more than that, however the waits are drawn."""
+    for _ in range(200):
+        call = course()
+        assert sum(wait(call) or 0 for _ in range(3)) > 2.5
+
+
+def test_costs_of_a_retry() -> None:
+    """What did not reach the service costs little; a fresh connection for a dead one, nothing."""
+    policy, costs = RetryPolicy(), {}
+    for outcome in (Outcome.DISCONNECTED, Outcome.NOT_SENT, Outcome.UNKNOWN):
+        budget = RetryBudget(policy.budget)
+        delay = wait(RetryState(policy, budget, "GET"), outcome)
+        assert (delay == 0) == (outcome is Outcome.DISCONNECTED)
+        costs[outcome] = next(
+            cost for cost in (0, 0.1, 5, 10) if budget.acquire(policy.budget - cost)
+        )
+    assert list(costs.values()) == [0, policy.not_sent_retry_cost, policy.retry_cost]
 
 
 @pytest.mark.parametrize(("asked", "granted"), [(0, True), (20, True), (60, True), (60.5, False)])
@@ -82,7 +103,7 @@ def test_retry_after_is_a_lower_bound(asked: float, granted: bool) -> None:
     """The wait is at least what the service asks; more than the bound is not waited for."""
     given = wait(course(), Outcome.THROTTLED, retry_after=asked, remaining=1000)
     assert (given is not None) == granted
-    assert given is None or asked <= given <= max(asked, 0.5)
+    assert given is None or asked <= given <= max(asked, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +139,7 @@ def test_budget_ends_the_retries() -> None:
     """A retry takes its cost, one after a time-out more; without points there is none."""
     budget, policy = RetryBudget(25), RetryPolicy(retry_cost=5, timeout_retry_cost=10)
     granted = [
-        wait(RetryState(policy, budget, "GET"), timed_out=timed_out) is not None
+        wait(RetryState(policy, budget, "GET"), Outcome.UNKNOWN, timed_out=timed_out) is not None
         for timed_out in (True, False, True, True, False)
     ]
     assert granted == [True, True, True, False, False]
@@ -138,7 +159,7 @@ def test_success_fills_the_budget() -> None:
     assert not budget.acquire(1.5)
     assert budget.acquire(1)
     second = RetryState(policy, full := RetryBudget(20), "GET")
-    wait(second)  # 15 remaining
+    wait(second, Outcome.UNKNOWN)  # 15 remaining
     for _ in range(2):
         RetryState(policy, full, "GET").record_success()  # 17
     second.record_success()  # 22, were there no bound

@@ -52,7 +52,7 @@ def test_attempts_are_told(connect: Connect, service: Service) -> None:
     with pytest.raises(stcloud.ServiceException):
         manager.rotate(NAME, print)
     attempts = [(event.step, event.attempts) for event in events]
-    assert attempts == [("create", 1), ("promote", 3), ("create", 1), ("mark", 3)]
+    assert attempts == [("create", 1), ("promote", 3), ("create", 1), ("mark", 4)]
 
 
 def test_observer_that_raises_stops_nothing(
@@ -98,7 +98,7 @@ def test_rotation_that_has_succeeded_is_no_failure(
 
     def fail(number: int, method: str) -> None:
         if number >= (7 if step == "look" else 8):  # after the promotion
-            service.sandbox.fail_next(method, Fault.status(503), 3)
+            service.sandbox.fail_next(method, Fault.status(503), 4)
 
     manager = TokenManager(api, service.sandbox.app_id)
     service.publish(manager.ensure(NAME))

@@ -28,10 +28,12 @@ def without_frames(error: E) -> E:
     Error trackers report the local variables of all frames: below this one they hold the API key,
     or a response with the values of tokens.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        cause.__traceback__ = None
-        cause = cause.__cause__ or cause.__context__
+    pending: list[BaseException | None] = [error]
+    while pending:
+        cause = pending.pop()
+        if cause is not None:
+            cause.__traceback__ = None
+            pending += [cause.__cause__, cause.__context__]
     return error
 
 

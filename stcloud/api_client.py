@@ -174,8 +174,6 @@ class ApiClient:
         safe = self.configuration.safe_chars_for_path_param
         path = _serialization.path(resource_path, path_params or {}, query_params or (), safe)
         headers = self._build_headers(header_params or {})
-        if auth_settings is None or auth_settings:
-            self._authorize(headers)
         options = {
             "async_req": async_req,
             "_preload_content": _preload_content,
@@ -186,6 +184,8 @@ class ApiClient:
         content = self._encode_body(
             headers, None if body is None else _serialization.to_jsonable(body)
         )
+        if auth_settings is None or auth_settings:
+            self._authorize(headers)
         verb = method.upper()
         name = f"{verb} {resource_path}"
         return self._execute(
@@ -244,14 +244,15 @@ class ApiClient:
         model = operation.body_model
         data = None if model is None else _serialization.serialize_body(model, arguments["body"])
         headers = self._build_headers({})
-        self._authorize(headers)
+        content = self._encode_body(headers, data)
+        self._authorize(headers)  # last, so that no frame of an error above holds the key
         return Request(
             operation.name,
             ids,
             operation.method,
             operation.path_template.format_map(ids),
             headers,
-            self._encode_body(headers, data),
+            content,
             operation.response_model,
             options,
         )

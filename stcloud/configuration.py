@@ -27,6 +27,7 @@ from typing import (
 )
 
 from stcloud import _validators
+from stcloud._redaction import without_frames
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
@@ -60,8 +61,13 @@ class HeaderDict(UserDict[str, str]):
         super().__init__(texts)
 
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
-        name = _validators.header_name(f"a name in {self.owner}", name)
-        self.data[name] = _validators.header_text(f"{self.owner}[{name!r}]", value) if value else ""
+        try:
+            name = _validators.header_name(f"a name in {self.owner}", name)
+            place = f"{self.owner}[{name!r}]"
+            self.data[name] = _validators.header_text(place, value) if value else ""
+        except (TypeError, ValueError) as error:
+            value = None
+            raise without_frames(error) from None
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override]
         self.update(other)  # UserDict's own would go around the checks
@@ -368,6 +374,13 @@ class Configuration(Settings):
         __signature__ = _Signature()
 
         def __init__(self, **settings: Any) -> None:
+            try:
+                self._take(settings)
+            except (TypeError, ValueError) as error:
+                settings.clear()
+                raise without_frames(error) from None
+
+        def _take(self, settings: dict[str, Any]) -> None:
             for name in settings.keys() - _SETTINGS.keys():
                 raise TypeError(_no_setting(name))
             passed = {name: value for name, value in settings.items() if value is not None}
@@ -384,7 +397,11 @@ class Configuration(Settings):
         def __setattr__(self, name: str, value: object) -> None:
             if name not in _SETTINGS:
                 raise AttributeError(_no_setting(name))
-            super().__setattr__(name, value)
+            try:
+                super().__setattr__(name, value)
+            except (TypeError, ValueError) as error:
+                value = None
+                raise without_frames(error) from None
 
     def _read_environment(self, passed: Mapping[str, object]) -> None:
         """Take from the environment what is not passed; an error names the variable."""
@@ -449,6 +466,8 @@ class Configuration(Settings):
         )
 
     def __repr__(self) -> str:
+        if not _SETTINGS.keys() - {"region"} <= vars(self).keys():
+            return "Configuration(...)"  # it is being made
         shown = {
             name: "****" if setting.secret and getattr(self, name) else getattr(self, name)
             for name, setting in _SETTINGS.items()

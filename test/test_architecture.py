@@ -17,7 +17,7 @@ MODULES: dict[str, set[str]] = {
     "logs": {"_redaction"},
     "_validators": set(),
     "retry": set(),
-    "configuration": {"_validators", "logs", "retry", "version"},
+    "configuration": {"_redaction", "_validators", "logs", "retry", "version"},
     "models": {"models"},
     "models._codecs": set(),
     "models.model": {"_redaction", "models._codecs"},

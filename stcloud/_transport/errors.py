@@ -22,7 +22,8 @@ FAILURES = (
     HTTPException,
     OSError,
 )
-_ALERT = r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA)"
+_ALERT = r"ALERT_(\w*CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|PROTOCOL_VERSION)"
+"""What a peer decided of the client's certificate or its TLS: it will decide so again."""
 _NON_RETRYABLE = (
     failures.LocationValueError,
     failures.HTTPWarning,

@@ -1,0 +1,206 @@
+"""Certificates: files that change, folders, contexts of one's own, and what the server refuses."""
+
+import os
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import certifi
+import pytest
+import trustme
+from relay import Proxy
+
+import stcloud
+from stcloud.configuration import InsecureTransportWarning
+from stcloud.sandbox import Sandbox
+
+Api = stcloud.TokensApiControllerApi
+
+
+def server_context(authority: trustme.CA, **settings: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    for name, value in settings.items():
+        setattr(context, name, value)
+    if context.verify_mode is ssl.CERT_REQUIRED:
+        authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[Sandbox]:
+    with Sandbox(ssl_context=server_context(authority)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    return file
+
+
+def connected(sandbox: Sandbox, **settings: Any) -> Api:
+    settings = {"retries": 0, "host": sandbox.url, "api_key": sandbox.api_key, **settings}
+    return Api(stcloud.ApiClient(stcloud.Configuration(**settings)))
+
+
+def call(sandbox: Sandbox, **settings: Any) -> bool | None:
+    api = connected(sandbox, **settings)
+    with closing(api.api_client):
+        return api.get_app_tokens1(sandbox.app_id).success
+
+
+def test_trusted_certificates_are_read_again(
+    secure: Sandbox, ca_file: Path, authority: trustme.CA
+) -> None:
+    """A file that changes on disk counts from the next call on."""
+    trustme.CA().cert_pem.write_to_path(ca_file)
+    api = connected(secure, ssl_ca_cert=ca_file)
+    with closing(api.api_client):
+        with pytest.raises(stcloud.ConnectionException, match="certificate verify failed"):
+            api.get_app_tokens1(secure.app_id)
+        authority.cert_pem.write_to_path(ca_file)
+        os.utime(ca_file, ns=(1, 1))
+        assert api.get_app_tokens1(secure.app_id).success
+
+
+def test_client_certificate_is_read_again(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    """Short-lived certificates of clients are renewed while the program runs."""
+    seen: list[Any] = []
+    context = server_context(authority, verify_mode=ssl.CERT_REQUIRED)
+    file = tmp_path / "client.pem"
+
+    def renew(name: str) -> None:
+        certificate = authority.issue_cert(f"{name}@example.com")
+        certificate.private_key_and_cert_chain_pem.write_to_path(file)
+
+    with Sandbox(ssl_context=context) as sandbox:
+        renew("first")
+        api = connected(sandbox, ssl_ca_cert=ca_file, cert_file=file)
+        with closing(api.api_client), pytest.MonkeyPatch.context() as patch:
+            load = ssl.SSLContext.load_cert_chain
+
+            def noted(*arguments: Any, **named: Any) -> None:
+                seen.append(1)
+                load(*arguments, **named)
+
+            patch.setattr(ssl.SSLContext, "load_cert_chain", noted)
+            for _ in range(3):
+                api.get_app_tokens1(sandbox.app_id)
+            assert len(seen) == 1
+            renew("second")
+            os.utime(file, ns=(1, 1))
+            assert api.get_app_tokens1(sandbox.app_id).success
+            assert len(seen) == 2
+
+
+def test_missing_file_is_named(
+    secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the setting or the variable that names it, and never with another one."""
+    missing = str(ca_file) + ".gone"
+    monkeypatch.setenv("SSL_CERT_FILE", missing)
+    with pytest.raises(ValueError, match="SSL_CERT_FILE") as raised:
+        call(secure)
+    assert missing in str(raised.value)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("stcloud._transport.pools.where", lambda: missing)
+    with pytest.raises(ValueError, match="certifi") as raised:
+        call(secure)
+    assert "SSL_CERT_FILE" not in str(raised.value)
+    api = connected(secure, ssl_ca_cert=ca_file)
+    ca_file.unlink()
+    with closing(api.api_client), pytest.raises(ValueError, match="ssl_ca_cert"):
+        api.get_app_tokens1(secure.app_id)
+
+
+@pytest.mark.parametrize("source", ["ssl_ca_cert", "SSL_CERT_DIR"])
+def test_folder_of_certificates(
+    source: str, secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the names that ``openssl rehash`` makes."""
+    if not (openssl := which("openssl")):
+        pytest.skip("no openssl program here")
+    subprocess.run([openssl, "rehash", ca_file.parent], check=True, timeout=20)
+    monkeypatch.setenv("SSL_CERT_DIR", str(ca_file.parent) if source == "SSL_CERT_DIR" else "")
+    settings = {"ssl_ca_cert": ca_file.parent} if source == "ssl_ca_cert" else {}
+    assert call(secure, **settings) is True
+
+
+def test_context_of_the_caller(secure: Sandbox, ca_file: Path) -> None:
+    """``ssl_context`` is used as it is: the system's store, an encrypted key, lax rules."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    assert call(secure, ssl_context=context) is True
+    with pytest.raises(stcloud.ConnectionException, match="certificate verify failed"):
+        call(secure, ssl_context=ssl.create_default_context(cafile=certifi.where()))
+    with pytest.raises(TypeError, match="ssl_context must be SSLContext"):
+        stcloud.Configuration(ssl_context="default")  # type: ignore[arg-type]
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with pytest.warns(InsecureTransportWarning, match="ssl_context verifies nothing") as noted:
+        stcloud.Configuration(ssl_context=context)
+    assert len(noted) == 1
+
+
+def test_context_of_truststore(
+    secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's own trust store, through the library for it."""
+    truststore = pytest.importorskip("truststore", reason="truststore reads the system's store")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert call(secure, ssl_context=context, trust_env=False) is True
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_refused_client_certificate_is_reported_as_such(
+    version: ssl.TLSVersion, authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    """Every time, also where TLS 1.3 tells only after the request began to be sent."""
+    context = server_context(authority, verify_mode=ssl.CERT_REQUIRED, minimum_version=version)
+    context.maximum_version = version
+    stranger = tmp_path / "stranger.pem"
+    other = trustme.CA().issue_cert("x@example.com")
+    other.private_key_and_cert_chain_pem.write_to_path(stranger)
+    body = {"name": "x" * 200_000}  # so that sending takes longer than the server's refusal
+    with Sandbox(ssl_context=context) as sandbox:
+        for number in range(40):
+            settings = {"cert_file": stranger} if number % 2 else {}
+            api = connected(sandbox, ssl_ca_cert=ca_file, retries=3, **settings)
+            with closing(api.api_client), pytest.raises(stcloud.ConnectionException) as raised:
+                api.api_client.call_api("/x", "POST", body=body)
+            assert "ALERT" in str(raised.value).upper()
+            assert (raised.value.attempts, raised.value.outcome_unknown) == (1, False)
+
+
+def test_damaged_handshake_is_retried(secure: Sandbox, ca_file: Path) -> None:
+    """Nothing was sent, so that also a token is created, by the next attempt."""
+    lock = threading.Lock()
+    damaged: list[int] = []
+
+    def damage(data: bytes) -> bytes:
+        with lock:
+            if len(damaged) < 2 and len(data) > 300:
+                damaged.append(len(data))
+                return data[:250] + bytes([data[250] ^ 1]) + data[251:]
+        return data
+
+    with closing(Proxy(change=damage)) as proxy:
+        policy = stcloud.RetryPolicy(backoff=0.01)
+        settings = {"proxy": f"http://{proxy.address}", "ssl_ca_cert": ca_file, "retries": policy}
+        api = connected(secure, **settings)
+        with closing(api.api_client):
+            info: Any = api.create_app_token_with_http_info({"name": "x"}, secure.app_id)
+            listed: Any = api.get_app_tokens1(secure.app_id)
+    assert len(damaged) == 2
+    assert info.attempts == 3
+    assert [token.name for token in listed.data.tokens] == ["x"]

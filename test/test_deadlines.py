@@ -1,0 +1,243 @@
+"""Nothing is sent after the deadline, every wait ends with it, and each text names its limit."""
+
+import gc
+import signal
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import chain, repeat
+from typing import Any, NoReturn
+
+import pytest
+import trustme
+from relay import Proxy
+
+import stcloud
+from stcloud._transport.slots import ConnectionQueue
+from stcloud.sandbox import Sandbox
+
+Api = stcloud.TokensApiControllerApi
+
+
+def connected(host: str, **settings: Any) -> Api:
+    settings = {"api_key": "made-up-key", "retries": 0, **settings}
+    return Api(stcloud.ApiClient(stcloud.Configuration(host=host, **settings)))
+
+
+def failure(api: Api, call: Callable[[Api], object]) -> stcloud.ApiException:
+    with closing(api.api_client), pytest.raises(stcloud.ApiException) as raised:
+        call(api)
+    return raised.value
+
+
+def create(api: Api, **options: Any) -> object:
+    return api.create_app_token({"name": "late"}, 789, **options)
+
+
+def assert_not_sent(error: stcloud.ApiException, limit: str, sandbox: Sandbox) -> None:
+    assert type(error) is stcloud.TimeoutException
+    assert (error.outcome_unknown, error.status) == (False, 0)
+    assert limit in str(error)
+    api = connected(sandbox.url, api_key=sandbox.api_key)
+    listed: Any = api.get_app_tokens1(789)
+    api.api_client.close()
+    assert listed.data.tokens == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "limit"),
+    [
+        ({"connect_timeout": 0.2}, {}, "connect_timeout=0.2 s"),
+        ({"deadline": 0.2}, {}, "deadline=0.2 s"),
+        ({}, {"_request_timeout": 0.2}, "_request_timeout=0.2 s"),
+        ({}, {"_request_timeout": (0.2, 9)}, "_request_timeout[0]=0.2 s"),
+    ],
+    ids=str,
+)
+def test_slow_lookup_of_a_name(
+    settings: dict[str, Any],
+    options: dict[str, Any],
+    limit: str,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system's look-up has no time limit; what comes of it too late is not used."""
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.4)
+        return look_up(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", slow)
+        api = connected(sandbox.url, api_key=sandbox.api_key, **settings)
+        error = failure(api, lambda api: create(api, **options))
+    assert_not_sent(error, limit, sandbox)
+
+
+def test_wait_for_a_connection_that_ends_late(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that comes free just when the time is over sends nothing."""
+    api = connected(sandbox.url, api_key=sandbox.api_key)
+    api.get_app_tokens1(789)
+    get = ConnectionQueue.get
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        connection = get(*arguments, **named)
+        time.sleep(0.3)
+        return connection
+
+    monkeypatch.setattr(ConnectionQueue, "get", slow)
+    error = failure(api, lambda api: create(api, _request_timeout=0.2))
+    monkeypatch.undo()
+    assert_not_sent(error, "_request_timeout=0.2 s", sandbox)
+
+
+@contextmanager
+def full_backlog() -> Iterator[tuple[str, int]]:
+    """An address where connecting takes for ever."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        try:
+            yield server.getsockname()
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_dead_first_address(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next address gets its share of ``connect_timeout``; all of them end with it."""
+    port = int(sandbox.url.rpartition(":")[2])
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    with full_backlog() as dead, monkeypatch.context() as patch:
+        addresses = [(*entry, dead), (*entry, ("127.0.0.1", port))]
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        api = connected(sandbox.url, api_key=sandbox.api_key, connect_timeout=1)
+        with closing(api.api_client):
+            assert create(api)
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: [(*entry, dead)] * 5)
+        api = connected(sandbox.url, connect_timeout=0.5)
+        began = time.monotonic()
+        error = failure(api, create)
+    assert time.monotonic() - began < 2
+    assert "connecting took longer than connect_timeout=0.5 s" in str(error)
+
+
+def trickle(listener: socket.socket, has_ended: threading.Event) -> None:
+    """Send a large TLS record, byte by byte and without end, to each who connects."""
+    connections: dict[socket.socket, Iterator[int]] = {}
+    listener.settimeout(0.05)
+    while not has_ended.is_set():
+        with suppress(TimeoutError):
+            connections[listener.accept()[0]] = chain(b"\x16\x03\x03\x3f\xff", repeat(2))
+        for connection, record in connections.items():
+            with suppress(OSError):
+                connection.sendall(bytes([next(record)]))
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def trickling() -> Iterator[str]:
+    has_ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener, has_ended))
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        has_ended.set()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel in TLS", "proxy"])
+def test_handshake_that_trickles(way: str, trickling: str, authority: trustme.CA) -> None:
+    """TLS, also within a proxy's TLS, ends with the limit, however many bytes come meanwhile."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    settings: dict[str, Any] = {"connect_timeout": 0.5, "deadline": 20}
+    with (
+        authority.cert_pem.tempfile() as ca_file,
+        closing(Proxy(context if way == "tunnel in TLS" else None)) as proxy,
+    ):
+        scheme = "https" if way == "tunnel in TLS" else "http"
+        if way.startswith("tunnel"):
+            settings["proxy"] = f"{scheme}://{proxy.address}"
+        elif way == "proxy":
+            settings["proxy"] = trickling
+        began = time.monotonic()
+        error = failure(connected(trickling, ssl_ca_cert=ca_file, **settings), create)
+    assert time.monotonic() - began < 5
+    assert type(error) is stcloud.TimeoutException
+    assert "connecting took longer than connect_timeout=0.5 s" in str(error)
+    assert error.outcome_unknown is False
+    assert ("the proxy" in str(error)) == (way == "proxy")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_time_out_while_sending(scheme: str, authority: trustme.CA) -> None:
+    """A server that does not read ends a large request with the limit that was set."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    has_ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with suppress(OSError):
+            if scheme == "https":
+                connection = context.wrap_socket(connection, server_side=True)
+            has_ended.wait(30)
+        connection.close()
+
+    with (
+        authority.cert_pem.tempfile() as ca_file,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        host = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        api = connected(host, ssl_ca_cert=ca_file, read_timeout=0.5)
+        body = {"x": "y" * 50_000_000}
+        error = failure(api, lambda api: api.api_client.call_api("/x", "POST", body=body))
+        has_ended.set()
+        thread.join(10)
+    assert type(error) is stcloud.TimeoutException
+    assert "sending took longer than read_timeout=0.5 s" in str(error)
+    assert error.outcome_unknown is True
+
+
+class SoftTimeLimitExceeded(Exception):
+    """What a task queue raises in a signal handler."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+@pytest.mark.parametrize("kind", [SoftTimeLimitExceeded, TimeoutError])
+@pytest.mark.parametrize("while_", ["connecting", "the handshake", "the response"])
+def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str) -> None:
+    """It is the caller's own, neither translated nor retried."""
+
+    def stop(*_: object) -> NoReturn:
+        raise kind("of the handler")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        with full_backlog() as dead, socket.create_server(("127.0.0.1", 0)) as silent:
+            address = dead if while_ == "connecting" else silent.getsockname()
+            scheme = "https" if while_ == "the handshake" else "http"
+            api = connected(f"{scheme}://127.0.0.1:{address[1]}", retries=3)
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with closing(api.api_client), pytest.raises(kind, match="of the handler") as raised:
+                api.get_app_tokens1(5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert type(raised.value) is kind
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        del raised  # SSLSocket.__init__ leaves its socket open for what is no OSError
+        gc.collect()

@@ -1,0 +1,190 @@
+"""Error trackers report the local variables of frames: none of ours holds a key or a token."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any
+
+import pytest
+from scripted_server import Reply, ScriptedServer, response, unused_address
+
+import stcloud
+
+Api = stcloud.TokensApiControllerApi
+KEY = "made-up-key-of-this-test"
+TOKEN = "made-up-token-of-this-test"  # made up
+UNREADABLE = json.dumps({"success": True, "data": {"token": {"id": "x", "token": TOKEN}}}).encode()
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + UNREADABLE
+
+
+def connected(host: str, **settings: Any) -> Api:
+    configuration = stcloud.Configuration(host=host, api_key=KEY, retries=0, **settings)
+    return Api(stcloud.ApiClient(configuration))
+
+
+def refused() -> None:
+    with closing((api := connected(f"http://{unused_address()}")).api_client):
+        api.create_app_token({"name": "x"}, 5)
+
+
+def no_such_host() -> None:
+    with closing((api := connected("https://nothing.invalid")).api_client):
+        api.regenerate_app_token1(5, 7)
+
+
+def no_tls() -> None:
+    with ScriptedServer(b"no TLS\r\n") as server:
+        host = server.url.replace("http", "https", 1)
+        with closing((api := connected(host)).api_client):
+            api.get_app_tokens1(5)
+
+
+def replied(reply: Reply | bytes, **options: Any) -> Callable[[], None]:
+    def call() -> None:
+        with ScriptedServer(reply) as server:
+            api = connected(server.url, read_timeout=0.2)
+            with closing(api.api_client):
+                result: Any = api.regenerate_app_token1(5, 7, **options)
+                result.get(20)
+
+    return call
+
+
+def bad_header() -> None:
+    stcloud.Configuration(api_key=f"{KEY}\n")
+
+
+def bad_setting() -> None:
+    stcloud.Configuration(api_key=KEY, apikey=KEY)  # type: ignore[call-arg]
+
+
+def bad_assignment() -> None:
+    stcloud.Configuration().api_key = f"{KEY}\n"
+
+
+def bad_item() -> None:
+    stcloud.Configuration().api_key["Authorization"] = f"{KEY}\n"
+
+
+def bad_option() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.call_api("/x", "GET", _request_timeout=-1)
+
+
+def bad_body() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.call_api("/x", "POST", body={"x": float("nan")})
+
+
+CASES = {
+    "refused": refused,
+    "name not found": no_such_host,
+    "no TLS": no_tls,
+    "unreadable 2xx": replied(response(UNREADABLE)),
+    "2xx that is cut off": replied(Reply(CUT, "close")),
+    "no JSON": replied(response(TOKEN.encode())),
+    "no HTTP": replied(Reply(TOKEN.encode() + b"\r\n\r\n", "close")),
+    "bad header": replied(b"HTTP/1.1 200 OK\r\n" + TOKEN.encode() + b"\r\n\r\n"),
+    "bad chunk": replied(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + TOKEN.encode() + b"\r\n"
+    ),
+    "time-out": replied(Reply(b"", "hang")),
+    "403": replied(response(UNREADABLE, "403 Forbidden")),
+    "unsuccessful": replied(response(b'{"success": false, "message": "%s"}' % TOKEN.encode())),
+    "in the background": replied(response(UNREADABLE), async_req=True),
+    "key that cannot be sent": bad_header,
+    "unknown setting": bad_setting,
+    "key that is assigned": bad_assignment,
+    "key that is an item": bad_item,
+    "option that is not allowed": bad_option,
+    "body that cannot be sent": bad_body,
+}
+
+
+def frames(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the local variables of all frames but those of tests, causes' and contexts' too."""
+    pending: list[BaseException | None] = [error]
+    while pending:
+        cause = pending.pop()
+        if cause is None:
+            continue
+        pending += [cause.__cause__, cause.__context__]
+        traceback: TracebackType | None = cause.__traceback__
+        while traceback is not None:
+            name = str(traceback.tb_frame.f_globals.get("__name__"))
+            if name.partition(".")[0] in ("stcloud", "urllib3", "http", "json"):
+                yield f"{name}:{traceback.tb_lineno}", dict(traceback.tb_frame.f_locals)
+            traceback = traceback.tb_next
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_frame_holds_a_secret(name: str) -> None:
+    """Neither as a local variable, nor within one that a tracker unfolds."""
+    with pytest.raises((stcloud.ApiException, ValueError, TypeError)) as raised:
+        CASES[name]()
+    for place, variables in frames(raised.value):
+        for variable, value in variables.items():
+            shown = unfolded(value)
+            assert KEY not in shown, (place, variable)
+            assert TOKEN not in shown, (place, variable)
+
+
+def unfolded(value: object) -> str:
+    """Return what a tracker shows of a value: mappings and sequences as their items."""
+    if isinstance(value, dict):
+        return " ".join(f"{unfolded(key)} {unfolded(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple, set)):
+        return " ".join(map(unfolded, value))
+    return repr(value)
+
+
+@pytest.mark.parametrize("name", ["refused", "unreadable 2xx", "unknown setting"])
+def test_sentry_reports_no_secret(name: str) -> None:
+    """Its event has the local variables of each frame."""
+    sentry_sdk = pytest.importorskip("sentry_sdk", reason="sentry-sdk reports the errors")
+    events: list[Any] = []
+
+    def keep(event: Any, _: object) -> None:
+        events.append(event)
+
+    sentry_sdk.init(dsn="http://public@127.0.0.1:9/1", before_send=keep, default_integrations=False)
+    try:
+        try:
+            CASES[name]()
+        except (stcloud.ApiException, TypeError) as error:
+            sentry_sdk.capture_exception(error)
+    finally:
+        sentry_sdk.init()
+    (event,) = events
+    values = event["exception"]["values"]
+    ours = [
+        frame
+        for value in values
+        for frame in value.get("stacktrace", {"frames": []})["frames"]
+        if str(frame["module"]).partition(".")[0] in ("stcloud", "urllib3", "http")
+    ]
+    assert ours
+    assert any(frame["vars"] for frame in ours)
+    assert KEY not in json.dumps(ours, default=repr)
+    assert TOKEN not in json.dumps(ours, default=repr)
+
+
+@pytest.mark.parametrize("name", ["refused", "unreadable 2xx"])
+def test_structlog_reports_no_secret(name: str) -> None:
+    """``dict_tracebacks`` has the local variables of each frame, too."""
+    structlog = pytest.importorskip("structlog", reason="structlog renders the tracebacks")
+    try:
+        CASES[name]()
+    except stcloud.ApiException as error:
+        information = type(error), error, error.__traceback__
+    fields = structlog.processors.dict_tracebacks(None, "error", {"exc_info": information})
+    ours = [
+        frame
+        for part in fields["exception"]
+        for frame in part["frames"]
+        if "test_frames" not in frame["filename"]
+    ]
+    assert ours
+    assert KEY not in json.dumps(ours)
+    assert TOKEN not in json.dumps(ours)

@@ -1,0 +1,317 @@
+"""The pool of connections: fair, re-entrant, and without connections that ended meanwhile."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from queue import Empty, Full
+from typing import Any
+
+import pytest
+from scripted_server import Reply, ScriptedServer, response
+
+import stcloud
+from stcloud._transport.slots import ConnectionQueue
+from stcloud.sandbox import Sandbox
+
+Api = stcloud.TokensApiControllerApi
+Connect = Callable[..., Api]
+DONE = response(b'{"success": true}')
+
+
+class Slot:
+    """Stands for a connection."""
+
+    idle_since = 0.0
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_longest_waiter_is_next() -> None:
+    """Slots go to the waiters in the order in which they came, and nobody overtakes them."""
+    queue = ConnectionQueue(1)
+    first = queue.get()
+    served: list[int] = []
+
+    def wait(number: int) -> None:
+        slot = queue.get(timeout=20)
+        served.append(number)
+        queue.put(slot)
+
+    threads: list[threading.Thread] = []
+    for number in range(5):
+        threads.append(threading.Thread(target=wait, args=[number]))
+        threads[-1].start()
+        time.sleep(0.05)
+    with pytest.raises(Empty):
+        queue.get(timeout=0.01)
+    queue.put(first)
+    for thread in threads:
+        thread.join(20)
+    assert served == [0, 1, 2, 3, 4]
+
+
+def test_last_used_connection_is_first() -> None:
+    """So few connections stay open; a slot too many is refused."""
+    queue = ConnectionQueue(2)
+    assert [queue.get(block=False), queue.get(block=False)] == [None, None]
+    with pytest.raises(Empty):
+        queue.get(block=False)
+    one, two = Slot(), Slot()
+    queue.put(one)
+    queue.put(two)
+    with pytest.raises(Full):
+        queue.put(None)
+    assert [queue.get(), queue.get()] == [two, one]
+
+
+def test_only_old_idle_connections_are_closed() -> None:
+    """Their slots stay."""
+    queue = ConnectionQueue(2)
+    queue.get(), queue.get()
+    old, new = Slot(), Slot()
+    new.idle_since = 2.0
+    queue.put(old)
+    queue.put(new)
+    queue.close_idle(before=1.0)
+    assert (old.is_closed, new.is_closed) == (True, False)
+    assert [queue.get(block=False), queue.get(block=False)] == [new, old]
+
+
+def test_no_slot_is_lost_or_given_twice() -> None:
+    """Threads that give up, time out and hurry, all at once."""
+    queue = ConnectionQueue(3)
+    in_use: list[object] = []
+    most = 0
+
+    def work(number: int) -> None:
+        nonlocal most
+        for turn in range(300):
+            try:
+                slot = queue.get(timeout=0.0005 * ((number + turn) % 4))
+            except Empty:
+                continue
+            in_use.append(number)
+            most = max(most, len(in_use))
+            in_use.remove(number)
+            queue.put(slot)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(work, range(12)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert 1 <= most <= 3
+    assert [queue.get(block=False) for _ in range(3)] == [None] * 3
+    with pytest.raises(Empty):
+        queue.get(block=False)
+
+
+def test_threads_have_equal_shares(sandbox: Sandbox, connect: Connect) -> None:
+    """With more threads than connections nobody starves."""
+    api = connect(connection_pool_maxsize=2)
+    end = time.monotonic() + 1.5
+
+    def work(_: int) -> int:
+        calls = 0
+        while time.monotonic() < end:
+            api.get_app_tokens1(sandbox.app_id)
+            calls += 1
+        return calls
+
+    with ThreadPoolExecutor(24) as pool:
+        calls = list(pool.map(work, range(24)))
+    assert min(calls) > 0
+    assert max(calls) < 4 * min(calls) + 10
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_call_in_a_signal_handler(sandbox: Sandbox, connect: Connect) -> None:
+    """It comes amid another call of the same thread, in whatever step that is."""
+    api = connect()
+    results: list[Any] = []
+    previous = signal.signal(
+        signal.SIGALRM, lambda *_: results.append(api.get_app_tokens1(sandbox.app_id).success)
+    )
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        for _ in range(100):
+            assert api.get_app_tokens1(sandbox.app_id).success
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert len(results) > 3
+    assert all(results)
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys, gevent, stcloud
+
+host, key = sys.argv[1:]
+configuration = stcloud.Configuration(host=host, api_key=key, connection_pool_maxsize=2)
+with stcloud.ApiClient(configuration) as client:
+    api = stcloud.TokensApiControllerApi(client)
+    jobs = [gevent.spawn(api.get_app_tokens1, 789) for _ in range(20)]
+    gevent.joinall(jobs, timeout=20)
+    assert all(job.value is not None and job.value.success for job in jobs)
+"""
+
+
+def test_greenlets_share_a_client(sandbox: Sandbox) -> None:
+    """Under gevent the same queue waits without stopping the others."""
+    pytest.importorskip("gevent", reason="gevent has no wheel for this Python")
+    ran = subprocess.run(
+        [sys.executable, "-c", GEVENT, sandbox.url, sandbox.api_key],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[..., ScriptedServer]]:
+    servers: list[ScriptedServer] = []
+
+    def serve(*replies: Reply | bytes) -> ScriptedServer:
+        servers.append(ScriptedServer(*replies).__enter__())
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "pause", "connections"),
+    [
+        ({}, {}, 0.2, 1),
+        ({"idle_timeout": 0.1}, {}, 0.2, 2),
+        ({}, {"Keep_Alive": "timeout=1, max=100"}, 0.6, 2),
+        ({}, {"Keep_Alive": "max=100, Timeout=9"}, 0.2, 1),
+        ({}, {"Keep_Alive": "timeout=soon"}, 0.2, 1),
+        ({"idle_timeout": 0.1}, {"Keep_Alive": "timeout=60"}, 0.2, 2),
+    ],
+    ids=str,
+)
+def test_idle_connection_is_not_used_for_long(
+    settings: dict[str, Any],
+    headers: dict[str, str],
+    pause: float,
+    connections: int,
+    served: Callable[..., ScriptedServer],
+) -> None:
+    """``idle_timeout`` and the server's Keep-Alive end it before a call would use it."""
+    server = served(response(b'{"success": true}', **headers))
+    configuration = stcloud.Configuration(host=server.url, api_key="made-up", **settings)
+    with stcloud.ApiClient(configuration) as client:
+        api = Api(client)
+        api.get_app_tokens1(5)
+        time.sleep(pause)
+        api.get_app_tokens1(5)
+    assert server.connections == connections
+
+
+def test_keep_alive_of_tcp_is_on(sandbox: Sandbox, connect: Connect) -> None:
+    """The system notices a peer that has gone while a call waits for it."""
+    seen: list[int] = []
+    connect_socket = socket.socket.connect
+
+    class Noted(socket.socket):
+        def connect(self, address: Any) -> None:
+            seen.append(self.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            connect_socket(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "socket", Noted)
+        assert connect().get_app_tokens1(sandbox.app_id).success
+    assert seen
+    assert all(seen)
+
+
+class ForgetfulNat:
+    """Relays connections to a server; those that it has forgotten are reset at the next byte."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._generation = 0
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def forget(self) -> None:
+        self._generation += 1
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                inner, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._relay, args=[inner]))
+                self._threads[-1].start()
+
+    def _relay(self, inner: socket.socket) -> None:
+        generation = self._generation
+        with inner, socket.create_connection(("127.0.0.1", self._port)) as outer:
+            while request := inner.recv(65536):
+                if generation != self._generation:
+                    linger = (1).to_bytes(4, sys.byteorder) + (0).to_bytes(4, sys.byteorder)
+                    inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset
+                    return
+                outer.sendall(request)
+                inner.sendall(outer.recv(65536))
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(20)
+
+
+def test_forgotten_connections_cost_one_attempt(served: Callable[..., ScriptedServer]) -> None:
+    """If one of ten is dead, so are its siblings; the repeat costs nothing of the budget."""
+    server = served(DONE)
+    policy = stcloud.RetryPolicy(attempts=2, budget=0)
+    with closing(ForgetfulNat(server.server_port)) as nat:
+        configuration = stcloud.Configuration(host=nat.url, api_key="made-up", retries=policy)
+        with stcloud.ApiClient(configuration) as client:
+            api = Api(client)
+            with ThreadPoolExecutor(10) as pool:
+                list(pool.map(api.get_app_tokens1, [5] * 50))
+            nat.forget()
+            attempts = [api.get_app_tokens1_with_http_info(5).attempts for _ in range(10)]
+            assert attempts == [2] + [1] * 9
+            nat.forget()
+            with pytest.raises(stcloud.ConnectionException) as raised:
+                api.create_app_token({"name": "x"}, 5)
+            assert (raised.value.attempts, raised.value.outcome_unknown) == (1, True)
+
+
+def test_restart_is_ridden_out(sandbox: Sandbox, connect: Connect) -> None:
+    """A service that refuses connections for two seconds fails no call, of any operation."""
+    api = connect(retries=stcloud.RetryPolicy())  # the waits, too, as they are by default
+    api.get_app_tokens1(sandbox.app_id)
+
+    def work(number: int) -> object:
+        return api.create_app_token({"name": str(number)}, sandbox.app_id)
+
+    with ThreadPoolExecutor(30) as pool:
+        with sandbox.refusing():
+            results = [pool.submit(work, number) for number in range(30)]
+            time.sleep(2)
+        created = [result.result(30) for result in results]
+    assert len(created) == 30
+    listed: Any = api.get_app_tokens1(sandbox.app_id)
+    assert sorted(int(token.name) for token in listed.data.tokens) == list(range(30))

@@ -17,10 +17,11 @@ Faults happen on demand; the worst, a write whose response is lost, is one line:
 from stcloud.sandbox.faults import Fault
 
 try:
+    from stcloud.sandbox.app import ReceivedRequest
     from stcloud.sandbox.service import Sandbox
 except ModuleNotFoundError as _error:
     _how = "pip install 'stcloud[sandbox]', or '.[sandbox]' in a clone"
     _problem = f"the sandbox needs its extra, {_how}: {_error}"
     raise ModuleNotFoundError(_problem, name=_error.name) from _error
 
-__all__ = ["Fault", "Sandbox"]
+__all__ = ["Fault", "ReceivedRequest", "Sandbox"]

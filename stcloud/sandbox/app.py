@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
@@ -25,10 +27,13 @@ from stcloud.sandbox.faults import Fault, Faults
 from stcloud.sandbox.store import MAX_ID, Store, TokenNotFoundError
 from stcloud.sandbox.validation import Body, InvalidFields
 
-_TOKENS = "/users-web/api/v3/apps/<id:app_id>/tokens"
+_APPS = "/users-web/api/v3/apps"
+_TOKENS = f"{_APPS}/<id:app_id>/tokens"
 _TOKEN = f"{_TOKENS}/<id:token_id>"
 _CREATE = Body(name="string", readable="boolean", writeable="boolean")
 _UPDATE = Body(enabled="boolean", name="string")
+MAX_REQUESTS = 10_000
+"""The requests that are kept; older ones are forgotten."""
 _ON_DEMAND = "This fault was asked of the sandbox."
 
 _logger = logging.getLogger("stcloud.sandbox")
@@ -43,6 +48,25 @@ class Response:
     content: bytes
     headers: Mapping[str, str]
     fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A request that the sandbox met, without its headers, which hold the key.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the query.
+        body: the body as it came.
+        status: the status of the response, as it was or would have been sent.
+        fault: the fault that the request met, None for none.
+    """
+
+    method: str
+    path: str
+    body: bytes
+    status: int
+    fault: Fault | None
 
 
 @dataclass(frozen=True)
@@ -70,16 +94,25 @@ class App:
             ("PUT", _TOKEN, "update_app_token", self._update, _UPDATE),
             ("DELETE", _TOKEN, "delete_app_token1", self._delete, None),
             ("POST", f"{_TOKEN}/regenerate", "regenerate_app_token1", self._regenerate, None),
+            ("GET", _APPS, "list_apps", self._list_apps, None),
         ]
         self.faults: Final = Faults([name for _, _, name, *_ in table])
         rules = [
             Rule(path, methods=[method], endpoint=Operation(name, run, body))
             for method, path, name, run, body in table
         ]
+        self.requests: deque[ReceivedRequest] = deque(maxlen=MAX_REQUESTS)
         self._routes = Map(rules, converters={"id": _Id}, merge_slashes=False).bind("")
 
     def respond(self, method: str, path: str, headers: Message, content: bytes) -> Response:
-        """Response one request; a write is committed when this returns."""
+        """Carry out one request; a write is committed when this returns."""
+        response = self._respond(method, path, headers, content)
+        self.requests.append(
+            ReceivedRequest(method, path, content, int(response.status), response.fault)
+        )
+        return response
+
+    def _respond(self, method: str, path: str, headers: Message, content: bytes) -> Response:
         fault: Fault | None = None
         try:
             operation, arguments = self._accept(method, path, headers, content)
@@ -101,21 +134,28 @@ class App:
     ) -> tuple[Operation, dict[str, Any]]:
         self._authorize(headers)
         operation, ids = self._routes.match(path, method)
-        if max(ids.values()) > MAX_ID or not self._store.has_app(ids["app_id"]):
+        if ids and (max(ids.values()) > MAX_ID or not self._store.has_app(ids["app_id"])):
             raise NotFound("There is no such app or token.")
         body = {"body": operation.body.read(headers, content)} if operation.body else {}
         return operation, {**ids, **body}
 
     def _authorize(self, headers: Message) -> None:
-        given = ",".join(headers.get_all("Authorization", []))
-        if not hmac.compare_digest(given.encode(), f"apiKey {self._api_key}".encode()):
-            raise Unauthorized(
-                "The header Authorization must be 'apiKey', a space and the key.",
-                www_authenticate=WWWAuthenticate("apiKey"),
-            )
+        passed = ",".join(headers.get_all("Authorization", []))
+        if hmac.compare_digest(passed.encode(), f"apiKey {self._api_key}".encode()):
+            return
+        has_form = re.fullmatch("apiKey [^ ,]+", passed)
+        raise Unauthorized(
+            "The API key is not the one of this sandbox."
+            if has_form
+            else "The header Authorization must be 'apiKey', a space and the key.",
+            www_authenticate=WWWAuthenticate("apiKey"),
+        )
 
     def _redact(self, text: str) -> str:
         return text.replace(self._api_key, "***")[:200]
+
+    def _list_apps(self) -> dict[str, Any]:
+        return {"apps": [{"id": app_id} for app_id in self._store.apps()]}
 
     def _list(self, app_id: int) -> dict[str, Any]:
         return {"tokens": self._store.tokens(app_id)}

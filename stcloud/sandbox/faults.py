@@ -23,7 +23,7 @@ class Fault:
     does not run.
     """
 
-    way: Literal["response", "cut", "drip", "end", "reset"]
+    way: Literal["response", "late", "cut", "drip", "end", "reset"]
     committed: bool
     seconds: float = 0
     code: int | None = None
@@ -49,6 +49,11 @@ class Fault:
     def hang(cls, seconds: float, *, committed: bool = False) -> Fault:
         """Nothing comes for this long, then the connection is closed."""
         return cls("end", committed, seconds)
+
+    @classmethod
+    def late(cls, seconds: float) -> Fault:
+        """The operation runs, and its true response comes after this long."""
+        return cls("late", committed=True, seconds=seconds)
 
     @classmethod
     def drip(cls, seconds: float, *, committed: bool = True) -> Fault:
@@ -126,6 +131,10 @@ def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> b
     """Send a response the way a fault has it; return whether the connection may go on."""
     if fault.way == "response":
         wire.sendall(head + content)
+    elif fault.way == "late":
+        if _wait_for_close(wire, fault.seconds):
+            return False
+        wire.sendall(head + content)
     elif fault.way == "drip":
         return _drip(wire, head + content, fault.seconds)
     elif fault.way == "cut":
@@ -134,7 +143,7 @@ def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> b
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
     elif not _wait_for_close(wire, fault.seconds):
         wire.sendall(fault.content or b"")
-    return fault.way == "response"
+    return fault.way in ("response", "late")
 
 
 def is_to_be_reset(wire: socket.socket) -> bool:

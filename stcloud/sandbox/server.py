@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import socket
 import socketserver
 import ssl
 import threading
+import weakref
 from collections.abc import Generator
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import IO, Any, cast
 from urllib.parse import unquote
 
 from werkzeug.exceptions import BadRequest, default_exceptions
+from werkzeug.serving import DechunkedInput
 
 from stcloud.sandbox.app import App, Response, refusal
 from stcloud.sandbox.faults import Fault, deliver, is_to_be_reset
@@ -58,18 +61,31 @@ class _Connection(BaseHTTPRequestHandler):
         if problem:
             self.send_error(problem)
             return
-        length = int(self.headers.get("Content-Length", 0))
-        content = self.rfile.read(length)
-        if len(content) < length:
-            self.close_connection = True  # the client hung up
-            return
+        if "Transfer-Encoding" in self.headers:
+            try:
+                content = DechunkedInput(cast("IO[bytes]", self.rfile)).read(MAX_BODY + 1)
+            except OSError:  # of a chunk that is none
+                self.send_error(HTTPStatus.BAD_REQUEST)
+                return
+            if len(content) > MAX_BODY:
+                self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                return
+        else:
+            length = int(self.headers.get("Content-Length", 0))
+            content = self.rfile.read(length)
+            if len(content) < length:
+                self.close_connection = True  # the client hung up
+                return
         path = unquote(self.path.partition("?")[0])
         self._send(self._app.respond(self.command, path, self.headers, content))
 
     def _framing_problem(self) -> HTTPStatus | None:
         lengths = self.headers.get_all("Content-Length", ["0"])
-        if "Transfer-Encoding" in self.headers:
-            return HTTPStatus.LENGTH_REQUIRED
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        if codings:
+            is_chunked = [coding.strip().lower() for coding in codings] == ["chunked"]
+            if not is_chunked or "Content-Length" in self.headers:
+                return HTTPStatus.BAD_REQUEST
         if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
             return HTTPStatus.BAD_REQUEST
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(lengths[0]) > MAX_BODY else None
@@ -95,7 +111,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
-        """Response what cannot be read as a request, and hang up."""
+        """Refuse what cannot be read as a request, and hang up."""
         self.close_connection = True
         self._send(refusal(default_exceptions.get(code, BadRequest)()))
         self._discard()
@@ -113,6 +129,18 @@ class _Connection(BaseHTTPRequestHandler):
         _logger.debug(format, *args)
 
 
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _reset_after_fork() -> None:
+    for server in _servers:
+        server.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
+
+
 class Server(socketserver.TCPServer):
     """Listens and responses from its making until ``stop()``."""
 
@@ -127,6 +155,8 @@ class Server(socketserver.TCPServer):
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
         super().__init__((host, port), partial(_Connection, app, self._closing))
+        _servers.add(self)
+        self._process = os.getpid()
         self._accept()
 
     @property
@@ -138,6 +168,8 @@ class Server(socketserver.TCPServer):
 
     def stop(self) -> None:
         """Finish the responses in flight, close every connection and join every thread."""
+        if self._process != os.getpid():
+            return  # a fork has neither the threads nor the sockets
         self._closing.set()
         self._stop_listening()
         self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still response
@@ -147,6 +179,12 @@ class Server(socketserver.TCPServer):
             thread.join()
         last_resort.cancel()
         last_resort.join()
+
+    def leave_to_parent(self) -> None:
+        """Close the sockets that a fork has inherited, or it would keep port and connections."""
+        self.socket.close()
+        for connection in self._open.values():
+            connection.close()
 
     def drop_connections(self) -> None:
         """Close every connection, after what was read from it is carried out."""
@@ -182,7 +220,13 @@ class Server(socketserver.TCPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; its TLS handshake is left to its thread."""
-        connection, address = super().get_request()
+        try:
+            connection, address = super().get_request()
+        except OSError:
+            raise
+        except Exception as error:  # of pytest-socket, for example: the next one may be accepted
+            _logger.exception("a connection was not accepted")
+            raise OSError("a connection was not accepted") from error
         if self._ssl_context:
             connection = self._ssl_context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import ssl
 import uuid
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from stcloud.sandbox.app import App
+from stcloud.sandbox.app import App, ReceivedRequest
 from stcloud.sandbox.faults import Fault
 from stcloud.sandbox.server import Server
 from stcloud.sandbox.store import MAX_ID, Store
@@ -31,9 +34,13 @@ class Sandbox:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         ssl_context: Serve HTTPS with this context, which holds the certificate.
+        clock: What returns the time that tokens are created at, with its zone; now by default.
+
+    Attributes:
+        clock: As passed; setting another one moves the time of the tokens created from then on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what can be chosen, by keyword
         self,
         *,
         api_key: str | None = None,
@@ -42,6 +49,7 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.api_key: str = api_key or str(uuid.uuid4())
         self.app_id: int = _checked(app_id)
@@ -49,6 +57,7 @@ class Sandbox:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
+        self.clock: Callable[[], datetime] = clock or partial(datetime.now, UTC)
         self._parts: tuple[Store, Server, App] | None = None
 
     def start(self) -> None:
@@ -61,7 +70,7 @@ class Sandbox:
         """
         if self._parts:
             raise RuntimeError("the sandbox is running already")
-        store = Store(self._database)
+        store = Store(self._database, lambda: self.clock())  # noqa: PLW0108  # the one that is set then
         try:
             store.add_app(self.app_id)
             app = App(store, self.api_key)
@@ -102,6 +111,7 @@ class Sandbox:
         self.clear_faults()
         self._running[1].drop_connections()
         self._running[0].reset()
+        self._running[2].requests.clear()
         self._running[0].add_app(self.app_id)
 
     def fail_next(self, operation: str | None, fault: Fault, times: int = 1) -> None:
@@ -129,6 +139,11 @@ class Sandbox:
     def clear_faults(self) -> None:
         """Forget the faults that no request has met yet."""
         self._running[2].faults.clear()
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The requests that it met since its start or ``reset()``, the oldest first."""
+        return list(self._running[2].requests)
 
     def tokens(self, app_id: int | None = None) -> list[dict[str, Any]]:
         """Return an app's tokens as the API lists them, read past the server and its faults.

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,7 +48,8 @@ class TokenNotFoundError(Exception):
 class Store:
     """One connection for all threads; each statement is a transaction of its own."""
 
-    def __init__(self, database: str | os.PathLike[str]) -> None:
+    def __init__(self, database: str | os.PathLike[str], clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
@@ -80,6 +81,10 @@ class Store:
         """Let an app exist."""
         self._run("INSERT OR IGNORE INTO app VALUES (?)", app_id)
 
+    def apps(self) -> list[int]:
+        """Return the apps that exist."""
+        return [row["id"] for row in self._run("SELECT id FROM app ORDER BY id")]
+
     def has_app(self, app_id: int) -> bool:
         """Return whether an app exists."""
         return bool(self._run("SELECT * FROM app WHERE id = ?", app_id))
@@ -91,7 +96,7 @@ class Store:
 
     def create(self, app_id: int, fields: Mapping[str, Any]) -> Token:
         """Add a token to an app."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         return self._one(
             "INSERT INTO token (app_id, value, created_at, name, readable, writeable)"
             " VALUES (?, ?, ?, ?, coalesce(?, 1), coalesce(?, 1)) RETURNING *",

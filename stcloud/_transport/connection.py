@@ -192,7 +192,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         """Send bytes; TLS's own sendall would wait anew for each piece of them."""
         view = memoryview(data)
         while view:
-            self.sock.settimeout(self._clock.remaining("sending"))
+            _limit(self.sock, self._clock.remaining("sending"))
             try:
                 view = view[self.sock.send(view) :]
             except TimeoutError as error:
@@ -280,6 +280,12 @@ class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):  # pyrig
         return _DeadlineSocket(secured, self._clock)
 
 
+def _limit(sock: socket.socket, seconds: float) -> None:
+    """Set a socket's timeout; most have it already, and setting it is a system call."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
+
+
 def _keep_alive(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a server keeps an idle connection, less a margin for the way."""
     if "Keep-Alive" not in headers:
@@ -356,7 +362,7 @@ class DeadlineSocketIO(io.RawIOBase):
         """Read until the deadline at most; raise HTTPException after ``max_bytes``."""
         if self.has_ended:
             return None
-        self._sock.settimeout(self._clock.remaining("the response"))
+        _limit(self._sock, self._clock.remaining("the response"))
         try:
             size = self._sock.recv_into(buffer)
         except TimeoutError as error:

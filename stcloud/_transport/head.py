@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from http.client import HTTPException, HTTPMessage, RemoteDisconnected
 from http.client import HTTPResponse as ClientResponse
+from itertools import islice
+from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ _MAX_DIGITS = 15
 """The most digits of a length: more than a petabyte fits, and no integer overflows."""
 
 
-_FRAMING_FIELDS = ("transfer-encoding", "content-length")
+_FRAMING_FIELDS = (b"connection", b"transfer-encoding", b"content-length")
+_EMPTY_LINES = (b"\r\n", b"\n")
+_strip = methodcaller("strip", b"\t ")
 
 
 class Head(NamedTuple):
@@ -34,15 +37,8 @@ class Head(NamedTuple):
     status: int
     reason: str
     fields: list[tuple[str, str]]
-
-    def lists(self, *names: str) -> Iterator[list[str]]:
-        """Yield the elements of list fields, in lower case; each may stand in several lines."""
-        found: dict[str, list[str]] = {}
-        for name, value in self.fields:
-            if (field := name.lower()) in names:
-                elements = found.setdefault(field, [])
-                elements += [element.strip(" \t") for element in value.lower().split(",")]
-        return (found.get(name, []) for name in names)
+    elements: dict[bytes, list[bytes]]
+    """Of the headers that frame a body, in lower case; each may stand in several lines."""
 
 
 class Framing(NamedTuple):
@@ -55,15 +51,29 @@ class Framing(NamedTuple):
     """The headers that mean nothing once the body is read: RFC 9112 7.1.3 removes them, too."""
 
 
+_TEXT = rb"[\t -~\x80-\xff]*"
+_FIELD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + rb"\r?\n"
+
+
 @cache
-def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return what a status line, a field and a chunk's size look like; slow to compile."""
-    text = rb"[\t -~\x80-\xff]*"
+def _head_patterns() -> tuple[re.Pattern[bytes], re.Pattern[str], re.Pattern[bytes]]:
+    """Return what a head looks like, what each of its headers, and those that frame a body.
+
+    They are slow to compile. The first is the strict one: the others need not be.
+    """
+    status_line = rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + _TEXT + rb"))?\r?\n"
     return (
-        re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + text + rb"))?"),
-        re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(" + text + rb")"),
-        re.compile(rb"([0-9A-Fa-f]{1,%d})[\t ]*(?:;%b)?\r\n" % (_MAX_DIGITS, text)),
+        re.compile(status_line + rb"((?:" + _FIELD + rb")*)\r?\n"),
+        re.compile(r"([^:\n]+):[\t ]*([^\r\n]*?)[\t ]*\r?\n"),
+        re.compile(rb"(?im)^(" + b"|".join(_FRAMING_FIELDS) + rb"):([^\r\n]*)"),
     )
+
+
+@cache
+def _chunk_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return what the size of a chunk looks like, and the trailers after the last one."""
+    size = rb"([0-9A-Fa-f]{1,%d})[\t ]*(?:;%b)?\r\n" % (_MAX_DIGITS, _TEXT)
+    return re.compile(size), re.compile(rb"(?:" + _FIELD + rb")*\r?\n")
 
 
 def read_head(file: io.BufferedReader) -> Head:
@@ -74,43 +84,48 @@ def read_head(file: io.BufferedReader) -> Head:
     """
     if not file.peek(1):
         raise RemoteDisconnected("the server closed the connection without a response")
-    lines = _iter_lines(file)
+    lines = MAX_HEAD_LINES
     while True:
-        head = _read_one_head(lines)
+        block = _read_block(file, lines)
+        head = _parse_head(block)
         if head.status >= 200:
             return head
         if head.status == 101:  # nobody asked for it
             raise HTTPException("the server switches to another protocol (101)")
+        lines -= block.count(b"\n")
 
 
-def _read_one_head(lines: Iterator[bytes]) -> Head:
-    status_line, field, _ = _patterns()
-    found = status_line.fullmatch(next(lines))
+def _read_block(file: io.BufferedReader, most: int) -> bytes:
+    """Read lines up to an empty one; they may end with a bare LF (RFC 9112 2.2)."""
+    lines: list[bytes] = []
+    for line in islice(iter(partial(file.readline, MAX_LINE + 1), b""), most):
+        lines.append(line)
+        if line in _EMPTY_LINES:
+            break
+    if max(map(len, lines), default=0) > MAX_LINE:
+        raise HTTPException(f"a line before the body has more than {MAX_LINE} bytes")
+    if lines and lines[-1] in _EMPTY_LINES:
+        return b"".join(lines)
+    if len(lines) == most:
+        raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
+    raise HTTPException("the response's status line or headers are cut off")
+
+
+def _parse_head(block: bytes) -> Head:
+    head, parts, framing = _head_patterns()
+    found = head.fullmatch(block)
     if found is None:
-        raise HTTPException("what came does not begin as an HTTP/1 response does")
-    fields: list[tuple[str, str]] = []
-    while line := next(lines):
-        if fields and line[:1] in b"\t ":  # folded: RFC 9112 5.2 makes a space of that
-            name, value = fields.pop()
-            line = f"{name}:{value} ".encode("latin-1") + line.lstrip(b"\t ")
-        parts = field.fullmatch(line)
-        if parts is None:
-            raise HTTPException("a line among the response's headers is no header")
-        fields.append((parts[1].decode("ascii"), parts[2].strip(b"\t ").decode("latin-1")))
+        status_line, fields = re.split(rb"(?<=\n)", block, maxsplit=1)
+        # A folded header: RFC 9112 5.2 makes a space of the line's end.
+        found = head.fullmatch(status_line + re.sub(rb"(?<!^)\r?\n[\t ]+", b" ", fields))
+    if found is None:
+        raise HTTPException("what came is no status line and headers of HTTP/1")
+    elements: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_FIELDS}
+    for name, value in framing.findall(found[4]):
+        elements[name.lower()] += map(_strip, value.lower().split(b","))
+    headers = parts.findall(found[4].decode("latin-1"))
     reason = (found[3] or b"").strip(b"\t ").decode("latin-1")
-    return Head(int(found[1]), int(found[2]), reason, fields)
-
-
-def _iter_lines(file: io.BufferedReader) -> Iterator[bytes]:
-    """Read lines without their ends, which may be a bare LF (RFC 9112 2.2); bound their number."""
-    for _ in range(MAX_HEAD_LINES):
-        line = file.readline(MAX_LINE + 1)
-        if len(line) > MAX_LINE:
-            raise HTTPException(f"a line before the body has more than {MAX_LINE} bytes")
-        if not line.endswith(b"\n"):
-            raise HTTPException("the response's status line or headers are cut off")
-        yield line[:-2] if line.endswith(b"\r\n") else line[:-1]
-    raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
+    return Head(int(found[1]), int(found[2]), reason, headers, elements)
 
 
 def frame(head: Head, method: str | None) -> Framing:
@@ -119,23 +134,28 @@ def frame(head: Head, method: str | None) -> Framing:
     Raises:
         HTTPException: the headers contradict each other, or say what nobody can read.
     """
-    connection, codings, lengths = head.lists("connection", "transfer-encoding", "content-length")
-    will_close = "close" in connection or (
-        head.minor_version == 0 and "keep-alive" not in connection
+    connection, codings, lengths = head.elements.values()
+    will_close = b"close" in connection or (
+        head.minor_version == 0 and b"keep-alive" not in connection
     )
     if method == "HEAD" or head.status in (204, 304):  # no body, whatever the headers say
-        if codings or (head.status == 204 and set(lengths) - {"0"}) or len(lengths) > 1:
-            return Framing(0, is_chunked=False, will_close=True, removed=_FRAMING_FIELDS)
+        if codings or (head.status == 204 and set(lengths) - {b"0"}) or len(lengths) > 1:
+            return Framing(
+                0,
+                is_chunked=False,
+                will_close=True,
+                removed=("transfer-encoding", "content-length"),
+            )
         return Framing(0, is_chunked=False, will_close=will_close)
     if codings:
-        if lengths or head.minor_version == 0 or list(filter(None, codings)) != ["chunked"]:
+        if lengths or head.minor_version == 0 or list(filter(None, codings)) != [b"chunked"]:
             raise HTTPException("the response's Transfer-Encoding is not chunked alone")
         removed = ("transfer-encoding",)
         return Framing(None, is_chunked=True, will_close=will_close, removed=removed)
     if not lengths:
         return Framing(None, is_chunked=False, will_close=True)
     for length in lengths:
-        if not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
+        if not (length.isdigit() and len(length) <= _MAX_DIGITS):
             raise HTTPException("the response's Content-Length is no number")
         if int(length) != int(lengths[0]):
             raise HTTPException("the response has several Content-Lengths")
@@ -205,15 +225,14 @@ class ChunkedBody(io.RawIOBase):
         if self._has_begun and self._file.readline(3) != b"\r\n":
             raise HTTPException("a chunk of the body does not end where it says")
         self._has_begun = True
-        found = _patterns()[2].fullmatch(self._file.readline(MAX_LINE))
+        size, trailers = _chunk_patterns()
+        found = size.fullmatch(self._file.readline(MAX_LINE))
         if found is None:
             raise HTTPException("the body's chunks have no readable sizes")
-        if size := int(found[1], 16):
-            return size
-        trailers = _iter_lines(self._file)
-        while line := next(trailers):
-            if _patterns()[1].fullmatch(line) is None:
-                raise HTTPException("a line after the body's chunks is no header")
+        if left := int(found[1], 16):
+            return left
+        if trailers.fullmatch(_read_block(self._file, MAX_HEAD_LINES)) is None:
+            raise HTTPException("a line after the body's chunks is no header")
         return None
 
     def close(self) -> None:

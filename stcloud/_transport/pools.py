@@ -75,7 +75,9 @@ class Pools:
             self._routes, self._process = {}, os.getpid()
         connection = urllib3.HTTPConnectionPool.ConnectionCls  # a recording tool's, while one runs
         key = host, raw, connection
-        settings = _connection_settings(self._configuration), self._files(host)
+        settings: tuple[object, ...] = _connection_settings(self._configuration)
+        if host.startswith("https:"):
+            settings += self._files()
         known = self._routes.get(key)
         if known is None or known[0] != settings:
             known = self._routes[key] = settings, self._new_route(host, raw)
@@ -108,11 +110,11 @@ class Pools:
             pool.pool = cast("Any", route.slots)
         return route
 
-    def _files(self, host: str) -> tuple[object, ...]:
+    def _files(self) -> tuple[object, ...]:
         """Return the state on disk of the files that TLS takes; certificates get renewed."""
-        if not host.startswith("https:") or self._configuration.ssl_context is not None:
-            return ()
         configuration = self._configuration
+        if configuration.ssl_context is not None:
+            return ()
         files = [configuration.cert_file, configuration.key_file, *self._authorities()[1]]
         return tuple(_state(file) for file in files if file is not None)
 

@@ -1,6 +1,7 @@
 """Nothing is sent after the deadline, every wait ends with it, and each text names its limit."""
 
 import gc
+import select
 import signal
 import socket
 import ssl
@@ -9,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any, NoReturn
 
 import pytest
@@ -134,13 +135,17 @@ def test_dead_first_address(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -
 def trickle(listener: socket.socket, has_ended: threading.Event) -> None:
     """Send a large TLS record, byte by byte and without end, to each who connects."""
     connections: dict[socket.socket, Iterator[int]] = {}
-    listener.settimeout(0.05)
     while not has_ended.is_set():
-        with suppress(TimeoutError):
-            connections[listener.accept()[0]] = chain(b"\x16\x03\x03\x3f\xff", repeat(2))
+        for source in select.select([listener, *connections], [], [], 0.05)[0]:
+            with suppress(OSError):
+                if source is listener:
+                    connections[listener.accept()[0]] = iter(())
+                elif source.recv(65536):  # not before the client has begun, in a tunnel
+                    connections[source] = chain(b"\x16\x03\x03\x3f\xff", repeat(2))
         for connection, record in connections.items():
             with suppress(OSError):
-                connection.sendall(bytes([next(record)]))
+                connection.sendall(bytes(islice(record, 1)))
+        has_ended.wait(0.05)
     for connection in connections:
         connection.close()
 

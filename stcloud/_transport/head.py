@@ -176,6 +176,9 @@ class StrictResponse(ClientResponse):
     length: int | None
     will_close: bool
 
+    def flush(self) -> None:
+        """Do nothing: http.client's would fail on a reader that the collector closed before."""
+
     def begin(self) -> None:
         """Read status line and headers, and set what http.client would."""
         head = read_head(self.fp)

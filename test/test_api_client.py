@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -63,7 +64,8 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, respond: 
     expected = kind(data={"x": 1}, success=True)
     assert client.call_api("/x", "GET", **only_data) == expected
     assert client.call_api("/x", "GET", **only_data, async_req=True).get(10) == expected
-    assert client.call_api("/x", "GET", _preload_content=False)[0].status == 200
+    with closing(client.call_api("/x", "GET", _preload_content=False)[0]) as raw:
+        assert raw.status == 200
     for status in (200, 202, 204):
         respond(status=status)
         assert client.call_api("/x", "HEAD", _return_http_data_only=True) is None

@@ -28,13 +28,25 @@ def without_frames(error: E) -> E:
     Error trackers report the local variables of all frames: below this one they hold the API key,
     or a response with the values of tokens.
     """
-    pending: list[BaseException | None] = [error]
-    while pending:
-        cause = pending.pop()
-        if cause is not None:
-            cause.__traceback__ = None
-            pending += [cause.__cause__, cause.__context__]
+    for linked in linked_exceptions(error):
+        linked.__traceback__ = None
     return error
+
+
+def linked_exceptions(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it came from, each once: they may form a circle.
+
+    urllib3 keeps some of them among the arguments alone.
+    """
+    found: list[BaseException] = [error]
+    for one in found:
+        candidates = (one.__cause__, one.__context__, *one.args)
+        found += [
+            other
+            for other in candidates
+            if isinstance(other, BaseException) and not any(other is known for known in found)
+        ]
+    return found
 
 
 def masked(value: Any, name: object = None) -> Any:

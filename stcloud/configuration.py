@@ -234,7 +234,7 @@ def _ssl_context(name: str, value: object) -> ssl.SSLContext:
 
 def _warn_of_no_verification(reason: str) -> None:
     warnings.warn(
-        f"{reason}: whoever is on the way can read the API key and every token",
+        f"{reason}: anyone on the way can read the API key and every token",
         InsecureTransportWarning,
         stacklevel=_caller_stacklevel(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 import urllib3
@@ -74,12 +74,7 @@ class RestClient:
         except StaleConnectionError as stale:
             raise map_exception(stale.cause, route.host, Outcome.DISCONNECTED) from stale.cause
         except FAILURES as error:
-            raise self._failure(error, route.host) from error
-
-    def _failure(self, error: Exception, peer: str) -> BaseException:
-        """Return what a failure means; what other code raised is that code's."""
-        foreign = foreign_cause(error)
-        return foreign or map_exception(error, peer, outcome_for_failure(error))
+            _raise_failure(error, route.host)
 
     def _max_wire_bytes(self) -> int:
         """Return the bytes that may come over the wire: what frames a body, and headers, too."""
@@ -112,7 +107,7 @@ class RestClient:
                     break
         except (*FAILURES, zlib.error) as error:
             _discard_response(response)
-            raise self._failure(error, urlsplit(self._configuration.host).netloc) from error
+            _raise_failure(error, urlsplit(self._configuration.host).netloc)
         if size > max_bytes:
             _discard_response(response)
             if 200 <= response.status < 300:
@@ -132,6 +127,14 @@ class RestClient:
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
         self._pools.close()
+
+
+def _raise_failure(error: Exception, peer: str) -> NoReturn:
+    """Raise what a failure means; what other code raised is that code's, and passes."""
+    foreign = foreign_cause(error)
+    if foreign is not None:
+        raise foreign from foreign.__cause__  # from the failure, it would be a cause of its own
+    raise map_exception(error, peer, outcome_for_failure(error)) from error
 
 
 def _discard_response(response: RawResponse) -> None:

@@ -66,7 +66,7 @@ def test_slow_lookup_of_a_name(
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The system's look-up has no time limit; what comes of it too late is not used."""
+    """The system's look-up has no timeout; what it finds too late is not used."""
     look_up = socket.getaddrinfo
 
     def slow(*arguments: Any, **named: Any) -> Any:

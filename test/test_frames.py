@@ -10,6 +10,7 @@ import pytest
 from scripted_server import Reply, ScriptedServer, response, unused_address
 
 import stcloud
+from stcloud._redaction import linked_exceptions
 
 Api = stcloud.TokensApiControllerApi
 KEY = "made-up-key-of-this-test"
@@ -188,3 +189,11 @@ def test_structlog_reports_no_secret(name: str) -> None:
     assert ours
     assert KEY not in json.dumps(ours)
     assert TOKEN not in json.dumps(ours)
+
+
+def test_circle_of_causes_is_walked_once() -> None:
+    """Code that raises a cause again may make one."""
+    first, second = ValueError("first"), ValueError("second")
+    first.__context__, second.__cause__ = second, first
+    second.args = (first,)
+    assert linked_exceptions(first) == [first, second]

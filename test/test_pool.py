@@ -299,6 +299,35 @@ def test_forgotten_connections_cost_one_attempt(served: Callable[..., ScriptedSe
             assert (raised.value.attempts, raised.value.outcome_unknown) == (1, True)
 
 
+def test_response_that_began_is_not_of_a_dead_connection(
+    served: Callable[..., ScriptedServer],
+) -> None:
+    """If its beginning came, the service had the request: the repeat has its price."""
+    server = served(DONE, Reply(DONE[:9], "close"))
+    policy = stcloud.RetryPolicy(budget=0)
+    configuration = stcloud.Configuration(host=server.url, api_key="made-up", retries=policy)
+    with stcloud.ApiClient(configuration) as client:
+        api = Api(client)
+        api.get_app_tokens1(5)
+        with pytest.raises(stcloud.ConnectionException) as raised:
+            api.get_app_tokens1(5)
+    assert raised.value.attempts == 1
+
+
+def test_raw_responses_may_be_more_than_the_pool_has_slots(
+    sandbox: Sandbox, connect: Connect
+) -> None:
+    """The connections that have no slot are closed when their responses end."""
+    api = connect(connection_pool_maxsize=2)
+    kept: list[Any] = [
+        api.get_app_tokens1(sandbox.app_id, _preload_content=False) for _ in range(5)
+    ]
+    assert [response.read()[:1] for response in kept] == [b"{"] * 5
+    again: Any = api.get_app_tokens1(sandbox.app_id, _preload_content=False)
+    with closing(again):
+        assert again.status == 200
+
+
 def test_restart_is_ridden_out(sandbox: Sandbox, connect: Connect) -> None:
     """A service that refuses connections for two seconds fails no call, of any operation."""
     api = connect(retries=stcloud.RetryPolicy())  # the waits, too, as they are by default

@@ -198,3 +198,11 @@ def test_407_of_a_proxy_that_forwards(served_407: ScriptedServer) -> None:
 def served_407() -> Iterator[ScriptedServer]:
     with ScriptedServer(response(b"", "407 Proxy Authentication Required")) as server:
         yield server
+
+
+def test_tunnel_to_an_ipv6_address() -> None:
+    """The address stands in brackets, before its port."""
+    with ScriptedServer(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+        failure("https://[::1]:8443", proxy=proxy.url)
+        (request,) = proxy.received
+    assert (request.path, request.headers["Host"]) == ("[::1]:8443", "[::1]:8443")

@@ -18,6 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 from urllib3.util.connection import allowed_gai_family
+from urllib3.util.ssl_match_hostname import CertificateError
 from urllib3.util.ssltransport import SSLTransport
 
 from stcloud._transport.errors import FAILURES, is_foreign
@@ -124,7 +125,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         try:
             super().connect()
             wait.remaining()  # a slow look-up, for example, has no timeout of its own
-        except (*FAILURES, ValueError) as error:
+        except (*FAILURES, UnicodeError, CertificateError) as error:
             if is_foreign(error):
                 raise
             cause = wait.reached() if isinstance(error, TimeoutError) else error
@@ -163,7 +164,8 @@ class DeadlineHTTPConnection(HTTPConnection):
 
     def _tunnel(self) -> None:
         """Ask the proxy for a tunnel; http.client would quote the proxy's words."""
-        host = f"{self._tunnel_host}:{self._tunnel_port}"
+        name = str(self._tunnel_host).strip("[]")  # some versions of urllib3 keep them
+        host = f"[{name}]:{self._tunnel_port}" if ":" in name else f"{name}:{self._tunnel_port}"
         fields: dict[str, str] = {"Host": host, **self._tunnel_headers}  # type: ignore[attr-defined]
         lines = [f"CONNECT {host} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -186,6 +188,7 @@ class DeadlineHTTPConnection(HTTPConnection):
             reached = LimitReached(f"no connection was free within {timeouts.deadline}")
             raise ConnectError(reached, is_proxy=False)
         self._began = time.monotonic()
+        self._reader = None
         super().request(*arguments, **named)
 
     def send(self, data: ReadableBuffer) -> None:  # type: ignore[override]  # urllib3 sends bytes alone
@@ -247,7 +250,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         siblings = self._siblings()
         if siblings is not None:
             siblings.close_idle(before=self._began)
-        if isinstance(error, _DISCONNECTED):
+        if isinstance(error, _DISCONNECTED) and not (self._reader and self._reader.has_begun):
             raise StaleConnectionError(error) from error
 
     @property
@@ -328,7 +331,7 @@ class _DeadlineSocket:
         """Send all, until the deadline at most."""
         view = memoryview(data)
         while view:
-            self._sock.settimeout(self._clock.remaining("the response"))
+            self._sock.settimeout(self._clock.remaining("sending"))
             view = view[self._sock.send(view) :]
 
     def __getattr__(self, name: str) -> Any:
@@ -348,7 +351,7 @@ class DeadlineSocketIO(io.RawIOBase):
         self._raw = sock.makefile("rb", buffering=0)
         self._clock = clock
         self._max_bytes = max_bytes
-        self._bytes_received = 0
+        self.bytes_received: int = 0
 
     def readable(self) -> bool:
         """Return True: io asks."""
@@ -369,8 +372,8 @@ class DeadlineSocketIO(io.RawIOBase):
             if is_foreign(error):
                 raise
             raise self._clock.reached("the response") from error
-        self._bytes_received += size
-        if self._max_bytes is not None and self._bytes_received > self._max_bytes:
+        self.bytes_received += size
+        if self._max_bytes is not None and self.bytes_received > self._max_bytes:
             raise HTTPException(f"more than {self._max_bytes} bytes came")
         return size
 

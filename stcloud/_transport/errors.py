@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from http.client import HTTPException
 
 from urllib3 import exceptions as failures
 from urllib3.util.ssl_match_hostname import CertificateError
 
+from stcloud._redaction import linked_exceptions
 from stcloud._transport.timeouts import LimitReached
 from stcloud.exceptions import ConnectionException, TimeoutException
 from stcloud.retry import Outcome
@@ -63,18 +63,7 @@ def is_foreign(error: BaseException) -> bool:
 
 def foreign_cause(error: BaseException) -> BaseException | None:
     """Return the foreign exception that urllib3 took for a failure of its own, if it is one."""
-    return next((cause for cause in _causes(error) if is_foreign(cause)), None)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield a failure and what it came from; urllib3 keeps some of it among the arguments alone."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        for argument in cause.args:
-            if isinstance(argument, BaseException):
-                yield argument
-        cause = cause.__cause__ or cause.__context__
+    return next((cause for cause in linked_exceptions(error) if is_foreign(cause)), None)
 
 
 def is_permanent_connect_error(error: Exception) -> bool:
@@ -92,12 +81,10 @@ def is_permanent_connect_error(error: Exception) -> bool:
 
 def outcome_for_failure(error: Exception) -> Outcome:
     """Return what is known of a request that failed otherwise than by connecting."""
-    if isinstance(error, failures.EmptyPoolError):
-        return Outcome.NOT_SENT
     # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
     refused = any(
         isinstance(cause, (ssl.SSLError, failures.SSLError)) and re.search(_ALERT, str(cause))
-        for cause in _causes(error)
+        for cause in linked_exceptions(error)
     )
     settled = refused or isinstance(error, _NON_RETRYABLE)
     return Outcome.FINAL if settled else Outcome.UNKNOWN
@@ -107,7 +94,9 @@ def map_exception(
     error: Exception, peer: str, outcome: Outcome, *, is_connecting: bool = False
 ) -> ConnectionException:
     """Return the exception of a failure, which names the peer that failed."""
-    root = next((cause for cause in _causes(error) if isinstance(cause, LimitReached)), error)
+    root = next(
+        (cause for cause in linked_exceptions(error) if isinstance(cause, LimitReached)), error
+    )
     kind, words = next(
         (kind, words) for cause, kind, words in _EXCEPTION_MAP if isinstance(root, cause)
     )

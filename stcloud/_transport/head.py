@@ -115,9 +115,9 @@ def _parse_head(block: bytes) -> Head:
     head, parts, framing = _head_patterns()
     found = head.fullmatch(block)
     if found is None:
-        status_line, fields = re.split(rb"(?<=\n)", block, maxsplit=1)
+        status_line, end, fields = block.partition(b"\n")
         # A folded header: RFC 9112 5.2 makes a space of the line's end.
-        found = head.fullmatch(status_line + re.sub(rb"(?<!^)\r?\n[\t ]+", b" ", fields))
+        found = head.fullmatch(status_line + end + re.sub(rb"\r?\n[\t ]+", b" ", fields))
     if found is None:
         raise HTTPException("what came is no status line and headers of HTTP/1")
     elements: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_FIELDS}
@@ -140,18 +140,13 @@ def frame(head: Head, method: str | None) -> Framing:
     )
     if method == "HEAD" or head.status in (204, 304):  # no body, whatever the headers say
         if codings or (head.status == 204 and set(lengths) - {b"0"}) or len(lengths) > 1:
-            return Framing(
-                0,
-                is_chunked=False,
-                will_close=True,
-                removed=("transfer-encoding", "content-length"),
-            )
+            removed = ("transfer-encoding", "content-length")
+            return Framing(0, is_chunked=False, will_close=True, removed=removed)
         return Framing(0, is_chunked=False, will_close=will_close)
     if codings:
         if lengths or head.minor_version == 0 or list(filter(None, codings)) != [b"chunked"]:
             raise HTTPException("the response's Transfer-Encoding is not chunked alone")
-        removed = ("transfer-encoding",)
-        return Framing(None, is_chunked=True, will_close=will_close, removed=removed)
+        return Framing(None, is_chunked=True, will_close=will_close, removed=("transfer-encoding",))
     if not lengths:
         return Framing(None, is_chunked=False, will_close=True)
     for length in lengths:
@@ -253,6 +248,11 @@ class ResponseReader(io.BufferedReader):
     def __init__(self, raw: DeadlineSocketIO) -> None:
         super().__init__(raw, _BUFFER_SIZE)
         self._file = raw
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte of the response came."""
+        return self._file.bytes_received > 0
 
     def makefile(self, _mode: str) -> Self:
         """Return itself: http.client expects a socket, and asks it for a reader."""

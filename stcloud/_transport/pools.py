@@ -39,13 +39,15 @@ _connection_settings = attrgetter(
 class Route:
     """The pool that leads to a host, and what precedes each path that is sent through it."""
 
-    def __init__(self, pool: urllib3.HTTPConnectionPool, prefix: str, host: str) -> None:
+    def __init__(
+        self, pool: urllib3.HTTPConnectionPool, slots: ConnectionQueue, prefix: str, host: str
+    ) -> None:
         self.pool = pool
+        self.slots = slots
         self.prefix = prefix
         self.host: str = urlsplit(host).netloc
         proxy = pool.proxy
         self.proxy: str | None = proxy and f"the proxy {proxy.netloc}"
-        self.slots = ConnectionQueue(pool.pool.maxsize if pool.pool else 1)
 
 
 class Pools:
@@ -101,14 +103,14 @@ class Pools:
                 settings.setdefault("ssl_context", context)  # old urllib3's, if it forwards
             manager = urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **settings)
         pool = manager.connection_from_url(host)
-        forwarded = proxy is not None and not secure
-        route = Route(pool, host if forwarded else urlsplit(host).path, host)
+        slots = ConnectionQueue(configuration.connection_pool_maxsize)
+        pool.pool = cast("Any", slots)
         kind = DeadlineHTTPSConnection if pool.scheme == "https" else DeadlineHTTPConnection
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
-            pool.conn_kw.update(idle_timeout=configuration.idle_timeout, siblings=ref(route.slots))
-            pool.pool = cast("Any", route.slots)
-        return route
+            pool.conn_kw.update(idle_timeout=configuration.idle_timeout, siblings=ref(slots))
+        forwarded = proxy is not None and not secure
+        return Route(pool, slots, host if forwarded else urlsplit(host).path, host)
 
     def _files(self) -> tuple[object, ...]:
         """Return the state on disk of the files that TLS takes; certificates get renewed."""

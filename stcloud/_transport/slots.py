@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import weakref
 from collections import deque
@@ -97,8 +96,12 @@ class ConnectionQueue:
         self._idle.append(connection)
         self._serve_waiters()
 
-    def close_idle(self, *, before: float = math.inf) -> None:
-        """Close the connections that nobody has used since then; their slots stay."""
+    def qsize(self) -> int:
+        """Return how many slots are here; urllib3 logs it when it discards a connection."""
+        return len(self._idle)
+
+    def close_idle(self, *, before: float | None = None) -> None:
+        """Close all connections, or those that nobody has used since then; their slots stay."""
         _close_idle(self._idle, before)
         self._serve_waiters()
 
@@ -128,7 +131,7 @@ class ConnectionQueue:
             self.put(waiter.connection)
 
 
-def _close_idle(idle: deque[Connection | None], before: float = math.inf) -> None:
+def _close_idle(idle: deque[Connection | None], before: float | None = None) -> None:
     slots: list[Connection | None] = []
     while idle:
         try:
@@ -136,6 +139,6 @@ def _close_idle(idle: deque[Connection | None], before: float = math.inf) -> Non
         except IndexError:
             break
     for connection in slots:
-        if connection is not None and connection.idle_since <= before:
+        if connection is not None and (before is None or connection.idle_since <= before):
             connection.close()
     idle.extend(slots)

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -114,6 +115,21 @@ def test_no_slot_is_lost_or_given_twice() -> None:
     assert [queue.get(block=False) for _ in range(3)] == [None] * 3
     with pytest.raises(Empty):
         queue.get(block=False)
+
+
+def test_slot_that_comes_at_the_last_moment_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiter whose time is over, while it is being served, takes what it is given."""
+    queue = ConnectionQueue(1)
+    queue.get()
+    slot = Slot()
+
+    def wait(_: object, seconds: float) -> bool:
+        if seconds == 5:
+            queue.put(slot)
+        return False
+
+    monkeypatch.setattr("stcloud._transport.slots._Waiter.wait", wait)
+    assert queue.get(timeout=5) is slot
 
 
 def test_threads_have_equal_shares(sandbox: Sandbox, connect: Connect) -> None:
@@ -241,6 +257,12 @@ def test_keep_alive_of_tcp_is_on(sandbox: Sandbox, connect: Connect) -> None:
     assert all(seen)
 
 
+def reset(connection: socket.socket) -> None:
+    """Let a connection end with RST, when it is closed."""
+    size = "HH" if sys.platform == "win32" else "ii"
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(size, 1, 0))
+
+
 class ForgetfulNat:
     """Relays connections to a server; those that it has forgotten are reset at the next byte."""
 
@@ -249,6 +271,7 @@ class ForgetfulNat:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._generation = 0
+        self.opened = threading.Barrier(10)
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -266,9 +289,11 @@ class ForgetfulNat:
         generation = self._generation
         with inner, socket.create_connection(("127.0.0.1", self._port)) as outer:
             while request := inner.recv(65536):
+                if generation == 0 and not self.opened.broken:
+                    with suppress(threading.BrokenBarrierError):
+                        self.opened.wait(20)  # so that ten connections are open
                 if generation != self._generation:
-                    linger = (1).to_bytes(4, sys.byteorder) + (0).to_bytes(4, sys.byteorder)
-                    inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset
+                    reset(inner)
                     return
                 outer.sendall(request)
                 inner.sendall(outer.recv(65536))
@@ -289,7 +314,9 @@ def test_forgotten_connections_cost_one_attempt(served: Callable[..., ScriptedSe
         with stcloud.ApiClient(configuration) as client:
             api = Api(client)
             with ThreadPoolExecutor(10) as pool:
-                list(pool.map(api.get_app_tokens1, [5] * 50))
+                list(pool.map(api.get_app_tokens1, [5] * 10))
+            nat.opened.abort()
+            assert server.connections == 10
             nat.forget()
             attempts = [api.get_app_tokens1_with_http_info(5).attempts for _ in range(10)]
             assert attempts == [2] + [1] * 9
@@ -299,18 +326,32 @@ def test_forgotten_connections_cost_one_attempt(served: Callable[..., ScriptedSe
             assert (raised.value.attempts, raised.value.outcome_unknown) == (1, True)
 
 
-def test_response_that_began_is_not_of_a_dead_connection(
-    served: Callable[..., ScriptedServer],
-) -> None:
+def test_response_that_began_is_not_of_a_dead_connection() -> None:
     """If its beginning came, the service had the request: the repeat has its price."""
-    server = served(DONE, Reply(DONE[:9], "close"))
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(DONE)
+            connection.recv(65536)
+            connection.sendall(DONE[:9])
+            time.sleep(0.3)  # until these bytes are read, which a reset would drop
+            reset(connection)
+
     policy = stcloud.RetryPolicy(budget=0)
-    configuration = stcloud.Configuration(host=server.url, api_key="made-up", retries=policy)
-    with stcloud.ApiClient(configuration) as client:
-        api = Api(client)
-        api.get_app_tokens1(5)
-        with pytest.raises(stcloud.ConnectionException) as raised:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        host = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        configuration = stcloud.Configuration(host=host, api_key="made-up", retries=policy)
+        with stcloud.ApiClient(configuration) as client:
+            api = Api(client)
             api.get_app_tokens1(5)
+            with pytest.raises(stcloud.ConnectionException) as raised:
+                api.get_app_tokens1(5, _request_timeout=5)
+        thread.join(20)
+    assert type(raised.value) is stcloud.ConnectionException
     assert raised.value.attempts == 1
 
 

@@ -124,7 +124,6 @@ class DeadlineHTTPConnection(HTTPConnection):
         self._clock.connecting = wait = Wait(timeouts, timeouts.connect, "connecting")
         try:
             super().connect()
-            wait.remaining()  # a slow look-up, for example, has no timeout of its own
         except (*FAILURES, UnicodeError, CertificateError) as error:
             if is_foreign(error):
                 raise
@@ -147,6 +146,7 @@ class DeadlineHTTPConnection(HTTPConnection):
             try:
                 for option in (*(self.socket_options or ()), _KEEP_ALIVE):
                     sock.setsockopt(*option)
+                # The look-up has no timeout of its own: nothing may remain by now.
                 sock.settimeout(self._clock.remaining("connecting") / left)
                 sock.connect(address)
                 sock.settimeout(self._clock.remaining("connecting"))

@@ -64,7 +64,7 @@ class ConnectionQueue:
         Raises:
             queue.Empty: there was none in time.
         """
-        if not self._waiters:
+        if not self._waiters:  # else a slot on its way to one of them would be taken
             try:
                 return self._idle.pop()
             except IndexError:

@@ -120,6 +120,13 @@ def test_badly_framed_response_is_refused(name: str, serve: Serve, connect: Conn
     assert [request.connection for request in server.received] == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["different lengths in a list", "different lengths"])
+def test_lengths_that_differ_are_named(name: str, serve: Serve, connect: Connect) -> None:
+    """By the reader itself: urllib3 refuses them later, and quotes them."""
+    with pytest.raises(stcloud.ConnectionException, match="has several Content-Lengths"):
+        connect(serve(REFUSED[name]).url).get_app_tokens1(5)
+
+
 @pytest.mark.parametrize(
     "sent", [OK[:9], OK, OK + LENGTH[:9], OK + LENGTH, OK + LENGTH[:-1]], ids=len
 )

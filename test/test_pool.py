@@ -263,6 +263,17 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(size, 1, 0))
 
 
+def read_request(connection: socket.socket) -> bytes:
+    """Read a request; its body, if it has one, comes after the head."""
+    request = connection.recv(65536)
+    _, _, value = request.lower().partition(b"content-length: ")
+    if value:
+        head = request.index(b"\r\n\r\n") + 4
+        while len(request) < head + int(value.partition(b"\r")[0]):
+            request += connection.recv(65536)
+    return request
+
+
 class ForgetfulNat:
     """Relays connections to a server; those that it has forgotten are reset at the next byte."""
 
@@ -288,7 +299,7 @@ class ForgetfulNat:
     def _relay(self, inner: socket.socket) -> None:
         generation = self._generation
         with inner, socket.create_connection(("127.0.0.1", self._port)) as outer:
-            while request := inner.recv(65536):
+            while request := read_request(inner):
                 if generation == self._generation and not self.opened.broken:
                     with suppress(threading.BrokenBarrierError):
                         self.opened.wait(10)  # so that ten connections are used at once

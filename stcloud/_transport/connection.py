@@ -166,8 +166,8 @@ class DeadlineHTTPConnection(HTTPConnection):
         """Ask the proxy for a tunnel; http.client would quote the proxy's words."""
         name = str(self._tunnel_host).strip("[]")  # some versions of urllib3 keep them
         host = f"[{name}]:{self._tunnel_port}" if ":" in name else f"{name}:{self._tunnel_port}"
-        fields: dict[str, str] = {**self._tunnel_headers, "Host": host}  # type: ignore[attr-defined]
         # http.client since 3.12 has a Host of its own, without the brackets on some versions.
+        fields: dict[str, str] = {**self._tunnel_headers, "Host": host}  # type: ignore[attr-defined]
         lines = [f"CONNECT {host} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
         reader = ResponseReader(DeadlineSocketIO(self.sock, self._clock, None))

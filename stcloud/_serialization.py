@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from enum import Enum
@@ -27,7 +28,7 @@ def from_json(content: bytes) -> Any:
 
     RFC 8259 lets a reader pass over a byte order mark.
     """
-    return _decode(content.decode("utf-8-sig"))
+    return _decode(content.removeprefix(BOM_UTF8).decode())
 
 
 def to_json(data: object) -> bytes:

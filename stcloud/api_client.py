@@ -17,7 +17,7 @@ from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
-from stcloud.rest import Limit, RawResponse, RestClient, Timeouts
+from stcloud.rest import Limits, RawResponse, RestClient, Timeouts
 from stcloud.retry import RetryBudget, RetryState
 from stcloud.version import __version__
 
@@ -292,7 +292,7 @@ class ApiClient:
     def _send(self, request: Request, call_log: logs.CallLog) -> tuple[Any, Mapping[str, str]]:
         """Send a request, again if that is safe; return the data and headers of the response."""
         options = request.options
-        timeouts = Timeouts(options.connect, options.read, options.deadline)
+        timeouts = Timeouts(options.limits)
         retry_state = RetryState(self.configuration.retries, self._budget, request.method)
         while True:
             call_log.attempts = retry_state.attempts
@@ -403,27 +403,15 @@ class ApiClient:
     def _parse_options(
         self, function: str, passed: Mapping[str, Any], *, data_only: bool
     ) -> CallOptions:
-        for name in passed.keys() - _OPTIONS.keys():
-            raise TypeError(f"{function}() has no option {name!r}; it has {', '.join(_OPTIONS)}")
-        settings, timeout = self.configuration, passed.get("_request_timeout")
-        connect = Limit("connect_timeout", settings.connect_timeout)
-        read = Limit("read_timeout", settings.read_timeout)
-        deadline = Limit("deadline", settings.deadline)
-        if timeout is not None:
-            name = "_request_timeout"
-            limit = _validators.time_limits(name, timeout)
-            if isinstance(limit, tuple):
-                connect = Limit(f"{name}[0]", limit[0]) if limit[0] else connect
-                read = Limit(f"{name}[1]", limit[1]) if limit[1] else read
-            else:
-                read = deadline = Limit(name, limit)
+        for name in passed:
+            if name not in _OPTIONS:
+                known = ", ".join(_OPTIONS)
+                raise TypeError(f"{function}() has no option {name!r}; it has {known}")
         return CallOptions(
             async_req=bool(passed.get("async_req")),
             data_only=data_only or bool(passed.get("_return_http_data_only")),
             raw=not passed.get("_preload_content", True),
-            connect=connect,
-            read=read,
-            deadline=deadline,
+            limits=Limits(self.configuration, passed.get("_request_timeout")),
         )
 
     def _build_headers(self, overrides: Mapping[str, str]) -> dict[str, str]:

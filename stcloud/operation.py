@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
-from stcloud._transport.timeouts import Limit
+from stcloud._transport.timeouts import Limits
 from stcloud.models.model import Model
 
 R = TypeVar("R")
@@ -48,7 +48,7 @@ class HttpInfo(tuple[R, int, Mapping[str, str]], Generic[R]):
 
 
 class CallOptions:
-    """The options that every call takes, checked; times are in seconds."""
+    """The options that every call takes, checked."""
 
     def __init__(
         self,
@@ -56,16 +56,12 @@ class CallOptions:
         async_req: bool,
         data_only: bool,
         raw: bool,
-        connect: Limit,
-        read: Limit,
-        deadline: Limit,
+        limits: Limits,
     ) -> None:
         self.async_req = async_req
         self.data_only = data_only
         self.raw = raw
-        self.connect = connect
-        self.read = read
-        self.deadline = deadline
+        self.limits = limits
 
 
 class Request:

@@ -19,13 +19,13 @@ from stcloud._transport.errors import (
     outcome_for_failure,
 )
 from stcloud._transport.pools import Pools
-from stcloud._transport.timeouts import Limit, LimitReached, Timeouts
+from stcloud._transport.timeouts import LimitReached, Limits, Timeouts
 from stcloud.configuration import Configuration
 from stcloud.exceptions import ApiException, UnexpectedResponseException
 from stcloud.operation import Request
 from stcloud.retry import Outcome
 
-__all__ = ["ApiException", "Limit", "RawResponse", "RestClient", "Timeouts"]
+__all__ = ["ApiException", "Limits", "RawResponse", "RestClient", "Timeouts"]
 
 RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""
@@ -69,7 +69,8 @@ class RestClient:
             peer = route.proxy if unsent.is_proxy and route.proxy else route.host
             raise map_exception(cause, peer, outcome, is_connecting=True) from cause
         except EmptyPoolError as error:
-            busy = LimitReached(f"no connection was free within {timeouts.deadline}")
+            deadline = timeouts.limits.describe("deadline")
+            busy = LimitReached(f"no connection was free within {deadline}")
             raise map_exception(busy, route.host, Outcome.NOT_SENT) from error
         except StaleConnectionError as stale:
             raise map_exception(stale.cause, route.host, Outcome.DISCONNECTED) from stale.cause

@@ -20,7 +20,7 @@ from scripted_server import Reply, ScriptedServer, unused_address
 import stcloud
 from stcloud import rest
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineSocketIO
-from stcloud._transport.timeouts import Clock, Limit, Timeouts
+from stcloud._transport.timeouts import Clock, Limits, Timeouts
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -54,7 +54,7 @@ def test_each_wait_is_for_what_is_left() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         clock = Clock()
-        clock.timeouts = Timeouts(Limit("", 5), Limit("", 30), Limit("", 20))
+        clock.timeouts = Timeouts(Limits(stcloud.Configuration(deadline=20), None))
         theirs.send(b"a")
         time.sleep(0.01)
         assert DeadlineSocketIO(ours, clock, None).readinto(bytearray(1)) == 1

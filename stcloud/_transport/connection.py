@@ -46,7 +46,7 @@ class DeadlineTimeout(float):
 
     def __new__(cls, timeouts: Timeouts, max_bytes: int | None = None) -> DeadlineTimeout:
         """Clip the timeout to what remains; a wait may have ended a little late."""
-        self = super().__new__(cls, min(timeouts.read.seconds, max(timeouts.remaining(), 0.001)))
+        self = super().__new__(cls, min(timeouts.limits.read, max(timeouts.remaining(), 0.001)))
         self.timeouts = timeouts
         self.max_bytes = max_bytes
         return self
@@ -121,7 +121,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         self._keep_alive = None
         self._at_proxy = self.proxy is not None
         self._clock.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
-        self._clock.connecting = wait = Wait(timeouts, timeouts.connect, "connecting")
+        self._clock.connecting = wait = Wait(timeouts, "connect", "connecting")
         try:
             super().connect()
         except (*FAILURES, UnicodeError, CertificateError) as error:
@@ -186,7 +186,8 @@ class DeadlineHTTPConnection(HTTPConnection):
             self.connect()
         self._clock.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
         if timeouts.remaining() <= 0:
-            reached = LimitReached(f"no connection was free within {timeouts.deadline}")
+            deadline = timeouts.limits.describe("deadline")
+            reached = LimitReached(f"no connection was free within {deadline}")
             raise ConnectError(reached, is_proxy=False)
         self._began = time.monotonic()
         self._reader = None
@@ -261,13 +262,13 @@ class DeadlineHTTPConnection(HTTPConnection):
         They are not read: a proxy or an attacker may have sent them as the next response.
         """
         limit = self._idle_timeout if self._keep_alive is None else self._keep_alive
-        if time.monotonic() - self.idle_since > min(limit, self._idle_timeout):
+        if time.monotonic() - self._clock.idle_since > min(limit, self._idle_timeout):
             return False
         if self._reader is not None:
             self._reader.close()
             if self._reader.has_left_over:
                 return False
-        return super().is_connected and not _holds_bytes(self.sock)
+        return super().is_connected
 
 
 class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
@@ -277,6 +278,11 @@ class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):  # pyrig
         """Connect; urllib3 would warn of each request, and Configuration has warned already."""
         super().connect()
         self.is_verified = True
+
+    @property
+    def is_connected(self) -> bool:
+        """The same, also of what TLS has read and nobody else."""
+        return super().is_connected and not _holds_bytes(self.sock)
 
     def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
         """Return TLS to the proxy, whose every step keeps the deadline: TLS within it has many."""

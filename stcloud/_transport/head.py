@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from functools import cache, partial
+from functools import cache
 from http.client import HTTPException, HTTPMessage, RemoteDisconnected
 from http.client import HTTPResponse as ClientResponse
-from itertools import islice
-from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -25,20 +23,20 @@ _MAX_DIGITS = 15
 """The most digits of a length: more than a petabyte fits, and no integer overflows."""
 
 
-_FRAMING_FIELDS = (b"connection", b"transfer-encoding", b"content-length")
 _EMPTY_LINES = (b"\r\n", b"\n")
-_strip = methodcaller("strip", b"\t ")
 
 
 class Head(NamedTuple):
-    """A status line, and the headers after it in their order."""
+    """A status line, and the headers after it."""
 
     minor_version: int
     status: int
     reason: str
-    fields: list[tuple[str, str]]
-    elements: dict[bytes, list[bytes]]
-    """Of the headers that frame a body, in lower case; each may stand in several lines."""
+    headers: HTTPMessage
+    connection: list[str]
+    codings: list[str]
+    lengths: list[str]
+    """The elements of the headers that frame a body, in lower case."""
 
 
 class Framing(NamedTuple):
@@ -51,29 +49,26 @@ class Framing(NamedTuple):
     """The headers that mean nothing once the body is read: RFC 9112 7.1.3 removes them, too."""
 
 
-_TEXT = rb"[\t -~\x80-\xff]*"
-_FIELD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + rb"\r?\n"
+_TEXT = r"[\t -~\x80-\xff]*"
+_FIELD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + r"\r?\n"
 
 
 @cache
-def _head_patterns() -> tuple[re.Pattern[bytes], re.Pattern[str], re.Pattern[bytes]]:
-    """Return what a head looks like, what each of its headers, and those that frame a body.
+def _head_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what a head looks like, and each of its headers; they are slow to compile.
 
-    They are slow to compile. The first is the strict one: the others need not be.
+    The first is the strict one: the other need not be.
     """
-    status_line = rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + _TEXT + rb"))?\r?\n"
-    return (
-        re.compile(status_line + rb"((?:" + _FIELD + rb")*)\r?\n"),
-        re.compile(r"([^:\n]+):[\t ]*([^\r\n]*?)[\t ]*\r?\n"),
-        re.compile(rb"(?im)^(" + b"|".join(_FRAMING_FIELDS) + rb"):([^\r\n]*)"),
-    )
+    status_line = r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + _TEXT + r"))?\r?\n"
+    head = status_line + r"((?:" + _FIELD + r")*)\r?\n"
+    return re.compile(head), re.compile(r"([^:\n]+):([^\r\n]*)")
 
 
 @cache
-def _chunk_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def _chunk_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return what the size of a chunk looks like, and the trailers after the last one."""
-    size = rb"([0-9A-Fa-f]{1,%d})[\t ]*(?:;%b)?\r\n" % (_MAX_DIGITS, _TEXT)
-    return re.compile(size), re.compile(rb"(?:" + _FIELD + rb")*\r?\n")
+    size = rf"([0-9A-Fa-f]{{1,{_MAX_DIGITS}}})[\t ]*(?:;{_TEXT})?\r\n"
+    return re.compile(size), re.compile(f"(?:{_FIELD})*\r?\n")
 
 
 def read_head(file: io.BufferedReader) -> Head:
@@ -92,40 +87,46 @@ def read_head(file: io.BufferedReader) -> Head:
             return head
         if head.status == 101:  # nobody asked for it
             raise HTTPException("the server switches to another protocol (101)")
-        lines -= block.count(b"\n")
+        lines -= block.count("\n")
 
 
-def _read_block(file: io.BufferedReader, most: int) -> bytes:
+def _read_block(file: io.BufferedReader, most: int) -> str:
     """Read lines up to an empty one; they may end with a bare LF (RFC 9112 2.2)."""
     lines: list[bytes] = []
-    for line in islice(iter(partial(file.readline, MAX_LINE + 1), b""), most):
+    for _ in range(most):
+        line = file.readline(MAX_LINE + 1)
         lines.append(line)
         if line in _EMPTY_LINES:
-            break
-    if max(map(len, lines), default=0) > MAX_LINE:
-        raise HTTPException(f"a line before the body has more than {MAX_LINE} bytes")
-    if lines and lines[-1] in _EMPTY_LINES:
-        return b"".join(lines)
-    if len(lines) == most:
-        raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
-    raise HTTPException("the response's status line or headers are cut off")
+            return b"".join(lines).decode("latin-1")
+        if len(line) > MAX_LINE:
+            raise HTTPException(f"a line before the body has more than {MAX_LINE} bytes")
+        if not line:
+            raise HTTPException("the response's status line or headers are cut off")
+    raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
 
 
-def _parse_head(block: bytes) -> Head:
-    head, parts, framing = _head_patterns()
+def _parse_head(block: str) -> Head:
+    head, field = _head_patterns()
     found = head.fullmatch(block)
     if found is None:
-        status_line, end, fields = block.partition(b"\n")
+        status_line, end, fields = block.partition("\n")
         # A folded header: RFC 9112 5.2 makes a space of the line's end.
-        found = head.fullmatch(status_line + end + re.sub(rb"\r?\n[\t ]+", b" ", fields))
+        found = head.fullmatch(status_line + end + re.sub(r"\r?\n[\t ]+", " ", fields))
     if found is None:
         raise HTTPException("what came is no status line and headers of HTTP/1")
-    elements: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_FIELDS}
-    for name, value in framing.findall(found[4]):
-        elements[name.lower()] += map(_strip, value.lower().split(b","))
-    headers = parts.findall(found[4].decode("latin-1"))
-    reason = (found[3] or b"").strip(b"\t ").decode("latin-1")
-    return Head(int(found[1]), int(found[2]), reason, headers, elements)
+    minor_version, status, reason, fields = found.groups(default="")
+    headers = HTTPMessage()
+    connection: list[str] = []
+    codings: list[str] = []
+    lengths: list[str] = []
+    elements = {"connection": connection, "transfer-encoding": codings, "content-length": lengths}
+    for name, value in field.findall(fields):
+        text = value.strip("\t ")
+        headers.set_raw(name, text)
+        if (key := name.lower()) in elements:  # each may stand in several lines
+            elements[key] += [element.strip("\t ") for element in text.lower().split(",")]
+    reason = reason.strip("\t ")
+    return Head(int(minor_version), int(status), reason, headers, connection, codings, lengths)
 
 
 def frame(head: Head, method: str | None) -> Framing:
@@ -134,23 +135,23 @@ def frame(head: Head, method: str | None) -> Framing:
     Raises:
         HTTPException: the headers contradict each other, or say what nobody can read.
     """
-    connection, codings, lengths = head.elements.values()
-    will_close = b"close" in connection or (
-        head.minor_version == 0 and b"keep-alive" not in connection
+    connection, codings, lengths = head.connection, head.codings, head.lengths
+    will_close = "close" in connection or (
+        head.minor_version == 0 and "keep-alive" not in connection
     )
     if method == "HEAD" or head.status in (204, 304):  # no body, whatever the headers say
-        if codings or (head.status == 204 and set(lengths) - {b"0"}) or len(lengths) > 1:
+        if codings or (head.status == 204 and set(lengths) - {"0"}) or len(lengths) > 1:
             removed = ("transfer-encoding", "content-length")
             return Framing(0, is_chunked=False, will_close=True, removed=removed)
         return Framing(0, is_chunked=False, will_close=will_close)
     if codings:
-        if lengths or head.minor_version == 0 or list(filter(None, codings)) != [b"chunked"]:
+        if lengths or head.minor_version == 0 or list(filter(None, codings)) != ["chunked"]:
             raise HTTPException("the response's Transfer-Encoding is not chunked alone")
         return Framing(None, is_chunked=True, will_close=will_close, removed=("transfer-encoding",))
     if not lengths:
         return Framing(None, is_chunked=False, will_close=True)
     for length in lengths:
-        if not (length.isdigit() and len(length) <= _MAX_DIGITS):
+        if not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
             raise HTTPException("the response's Content-Length is no number")
         if int(length) != int(lengths[0]):
             raise HTTPException("the response has several Content-Lengths")
@@ -180,10 +181,9 @@ class StrictResponse(ClientResponse):
         framing = frame(head, self._method)  # type: ignore[attr-defined]  # of http.client
         self.version, self.reason = 10 + min(head.minor_version, 1), head.reason
         self.code = self.status = head.status
-        self.headers = self.msg = HTTPMessage()
-        for name, value in head.fields:
-            if not framing.removed or name.lower() not in framing.removed:
-                self.headers.set_raw(name, value)
+        self.headers = self.msg = head.headers
+        for name in framing.removed:
+            del self.headers[name]
         self.chunked, self.length = False, framing.length
         self.will_close = framing.will_close
         if framing.is_chunked:
@@ -224,7 +224,7 @@ class ChunkedBody(io.RawIOBase):
             raise HTTPException("a chunk of the body does not end where it says")
         self._has_begun = True
         size, trailers = _chunk_patterns()
-        found = size.fullmatch(self._file.readline(MAX_LINE))
+        found = size.fullmatch(self._file.readline(MAX_LINE).decode("latin-1"))
         if found is None:
             raise HTTPException("the body's chunks have no readable sizes")
         if left := int(found[1], 16):

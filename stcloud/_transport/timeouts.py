@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from stcloud import _validators
+
+if TYPE_CHECKING:
+    from stcloud.configuration import Configuration
+
+Kind: TypeAlias = Literal["connect", "read", "deadline"]
+
+_SETTINGS: Final[dict[Kind, str]] = {
+    "connect": "connect_timeout",
+    "read": "read_timeout",
+    "deadline": "deadline",
+}
 
 
-class Limit(NamedTuple):
-    """A setting or an option that ends a wait, and its value in seconds."""
+class Limits:
+    """The limits of a call in seconds, each with the name of the setting or option it comes from.
 
-    name: str
-    seconds: float
+    Attributes:
+        connect: for connecting.
+        read: for each wait of sending and reading.
+        deadline: for all of it, repeated attempts and the waits between them included.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.name}={self.seconds:g} s"
+    def __init__(self, configuration: Configuration, timeout: object) -> None:
+        self.connect: float = configuration.connect_timeout
+        self.read: float = configuration.read_timeout
+        self.deadline: float = configuration.deadline
+        self._names: dict[Kind, str] = _SETTINGS
+        if timeout is not None:
+            self._override("_request_timeout", timeout)
+
+    def _override(self, option: str, timeout: object) -> None:
+        limit = _validators.time_limits(option, timeout)
+        if not isinstance(limit, tuple):
+            self.read = self.deadline = limit
+            self._names = {**_SETTINGS, "read": option, "deadline": option}
+            return
+        self._names = dict(_SETTINGS)
+        connect, read = limit
+        if connect:
+            self.connect, self._names["connect"] = connect, f"{option}[0]"
+        if read:
+            self.read, self._names["read"] = read, f"{option}[1]"
+
+    def describe(self, kind: Kind) -> str:
+        """Return the name and the value of a limit, as they were set."""
+        return f"{self._names[kind]}={getattr(self, kind):g} s"
 
 
 class LimitReached(TimeoutError):
@@ -21,13 +59,11 @@ class LimitReached(TimeoutError):
 
 
 class Timeouts:
-    """The timeouts of one call: connect, read, and its deadline, which begins now."""
+    """The limits of one call, whose deadline begins now."""
 
-    def __init__(self, connect: Limit, read: Limit, deadline: Limit) -> None:
-        self.connect = connect
-        self.read = read
-        self.deadline = deadline
-        self._end = time.monotonic() + deadline.seconds
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._end = time.monotonic() + limits.deadline
 
     def remaining(self) -> float:
         """Return the seconds that remain until the deadline."""
@@ -37,11 +73,11 @@ class Timeouts:
 class Wait:
     """A wait, of one or more steps, that ends after a limit or with the deadline."""
 
-    def __init__(self, timeouts: Timeouts, limit: Limit, doing: str) -> None:
+    def __init__(self, timeouts: Timeouts, kind: Kind, doing: str) -> None:
         self._timeouts = timeouts
-        self._limit = limit
+        self._kind: Kind = kind
         self._doing = doing
-        self._end = time.monotonic() + limit.seconds
+        self._end: float = time.monotonic() + getattr(timeouts.limits, kind)
 
     def remaining(self) -> float:
         """Return the seconds that remain.
@@ -56,8 +92,8 @@ class Wait:
 
     def reached(self) -> LimitReached:
         """Return the exception for a wait that has ended: it names the limit that ended it."""
-        has_passed = self._timeouts.remaining() <= 0
-        limit = self._timeouts.deadline if has_passed else self._limit
+        kind = "deadline" if self._timeouts.remaining() <= 0 else self._kind
+        limit = self._timeouts.limits.describe(kind)
         return LimitReached(f"{self._doing} took longer than {limit}")
 
 
@@ -90,8 +126,8 @@ class Clock:
         remaining = self.timeouts.remaining()
         if remaining <= 0:
             raise self.reached(doing)
-        return min(remaining, self.timeouts.read.seconds)
+        return min(remaining, self.timeouts.limits.read)
 
     def reached(self, doing: str) -> LimitReached:
         """Return the exception for a step that has taken too long."""
-        return (self.connecting or Wait(self.timeouts, self.timeouts.read, doing)).reached()
+        return (self.connecting or Wait(self.timeouts, "read", doing)).reached()

@@ -160,24 +160,24 @@ def _anything(value: Any) -> Any:
 
 def _decode_datetime(value: object) -> datetime:
     """Read RFC 3339 text in its variants, or epoch milliseconds; no offset means UTC."""
-    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-        raise type_mismatch("a date", value)
-    if isinstance(value, str) and value.isdigit():  # more likely a number of something
-        raise FieldError("unreadable date")
     try:
-        if not isinstance(value, str):
+        if isinstance(value, str):
+            moment = _parse_text(value)
+            if moment.tzinfo is UTC:
+                return moment
+            offset = moment.utcoffset()
+            return moment.replace(tzinfo=timezone(offset) if offset else UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             return _EPOCH + timedelta(milliseconds=value)
-        moment = _parse_text(value)
-        if moment.tzinfo is UTC:
-            return moment
-        offset = moment.utcoffset()
     except (ValueError, OverflowError) as error:
         raise FieldError("unreadable date") from error
-    return moment.replace(tzinfo=timezone(offset) if offset else UTC)
+    raise type_mismatch("a date", value)
 
 
 def _parse_text(value: str) -> datetime:
     """Read a date as text; a leap second, which RFC 3339 allows, is the start of a minute."""
+    if value.isdigit():
+        raise ValueError("digits alone are more likely a number of something")
     try:
         return datetime.fromisoformat(value)
     except ValueError:

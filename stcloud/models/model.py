@@ -76,7 +76,7 @@ class Model:
                     except FieldError as error:
                         error.prepend_path(each.json_name)
                         raise
-            each.set(self, item)
+            setattr(self, each.name, item)
         self.additional_properties = {} if known == len(document) else _unknown(cls, document)
         return self
 
@@ -99,10 +99,10 @@ class Model:
                 values = each.codec.column(list(map(itemgetter(each.json_name), documents)))
                 if values is None:
                     return None
-                _exhaust(map(each.set, models, values))
+                _exhaust(map(setattr, models, repeat(each.name), values))
         except (KeyError, TypeError):  # no object, or not with these fields
             return None
-        _exhaust(map(_set_additional, models, iter(_new_dict, None)))
+        _exhaust(map(setattr, models, repeat("additional_properties"), iter(_new_dict, None)))
         return models
 
     @classmethod
@@ -168,14 +168,13 @@ class Model:
 class _Field:
     """A field as reading and writing need it."""
 
-    __slots__ = ("codec", "json_name", "name", "plain", "set")
+    __slots__ = ("codec", "json_name", "name", "plain")
 
-    def __init__(self, model: type[Model], name: str, json_name: str, codec: Codec) -> None:
+    def __init__(self, name: str, json_name: str, codec: Codec) -> None:
         self.name = name
         self.json_name = json_name
         self.codec = codec
         self.plain = codec.plain
-        self.set: Callable[[object, object], None] = getattr(model, name).__set__  # the slot's
 
 
 _schemas: dict[type[Model], tuple[_Field, ...]] = {}
@@ -187,12 +186,7 @@ def _schema(model: type[Model]) -> tuple[_Field, ...]:
     if known is None:
         hints = get_type_hints(model)
         known = _schemas[model] = tuple(
-            _Field(
-                model,
-                each.name,
-                each.metadata.get("json_name", each.name),
-                _codec(hints[each.name]),
-            )
+            _Field(each.name, each.metadata.get("json_name", each.name), _codec(hints[each.name]))
             for each in fields(model)
             if each.name != "additional_properties"
         )
@@ -213,8 +207,6 @@ class _ClassProperty(Generic[T]):
     def __get__(self, instance: Model | None, owner: type[Model]) -> T:
         return self._compute(owner)
 
-
-_set_additional: Callable[[object, object], None] = vars(Model)["additional_properties"].__set__
 
 # Set here, since @dataclass would read them in the class before there are fields.
 _of_class: Any = Model

@@ -59,6 +59,32 @@ def test_longest_waiter_is_next() -> None:
     assert served == [0, 1, 2, 3, 4]
 
 
+class Interrupted(ConnectionQueue):
+    """A queue whose ``put`` is interrupted between its two steps by another caller's ``get``."""
+
+    has_overtaken = False
+
+    def _serve_waiters(self) -> None:
+        if self.qsize():
+            with suppress(Empty):
+                self.get(block=False)
+                self.has_overtaken = True
+        super()._serve_waiters()
+
+
+def test_slot_on_its_way_to_a_waiter_is_not_taken() -> None:
+    """Who comes between the two steps of ``put`` waits behind those who wait."""
+    queue = Interrupted(1)
+    slot = queue.get()
+    with ThreadPoolExecutor(1) as executor:
+        waiter = executor.submit(queue.get, timeout=20)
+        while not queue._waiters:
+            time.sleep(0.01)
+        queue.put(slot)
+        waiter.result(20)
+    assert not queue.has_overtaken
+
+
 def test_last_used_connection_is_first() -> None:
     """So few connections stay open; a slot too many is refused."""
     queue = ConnectionQueue(2)
@@ -169,26 +195,37 @@ def test_call_in_a_signal_handler(sandbox: Sandbox, connect: Connect) -> None:
     assert all(results)
 
 
-GEVENT = """
+GREENLETS = """
 from gevent import monkey
 monkey.patch_all()
-import sys, gevent, stcloud
+from gevent import spawn
+"""
+GREEN_THREADS = """
+import warnings
+warnings.filterwarnings("ignore", "(?s).*Eventlet is")
+import eventlet
+eventlet.monkey_patch()
+from eventlet import spawn
+"""
+CALLS = """
+import sys, stcloud
 
 host, key = sys.argv[1:]
 configuration = stcloud.Configuration(host=host, api_key=key, connection_pool_maxsize=2)
 with stcloud.ApiClient(configuration) as client:
     api = stcloud.TokensApiControllerApi(client)
-    jobs = [gevent.spawn(api.get_app_tokens1, 789) for _ in range(20)]
-    gevent.joinall(jobs, timeout=20)
-    assert all(job.value is not None and job.value.success for job in jobs)
+    jobs = [spawn(api.get_app_tokens1, 789) for _ in range(20)]
+    for job in jobs:
+        assert (job.get if hasattr(job, "get") else job.wait)().success
 """
 
 
-def test_greenlets_share_a_client(sandbox: Sandbox) -> None:
-    """Under gevent the same queue waits without stopping the others."""
-    pytest.importorskip("gevent", reason="gevent has no wheel for this Python")
+@pytest.mark.parametrize(("library", "start"), [("gevent", GREENLETS), ("eventlet", GREEN_THREADS)])
+def test_green_threads_share_a_client(sandbox: Sandbox, library: str, start: str) -> None:
+    """Under gevent and eventlet the same queue waits without stopping the others."""
+    pytest.importorskip(library, reason=f"{library} has no wheel for this Python")
     ran = subprocess.run(
-        [sys.executable, "-c", GEVENT, sandbox.url, sandbox.api_key],
+        [sys.executable, "-c", start + CALLS, sandbox.url, sandbox.api_key],
         capture_output=True,
         text=True,
         timeout=60,

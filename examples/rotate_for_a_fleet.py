@@ -1,6 +1,8 @@
 """A fleet ships lines while its token is replaced, and the service fails at random.
 
-The agents read their token from a file, again every so often, and a rotation writes that file.
+The agents read their token from one of two files, again every so often, and a rotation writes both.
+At random a publication fails between the first file and the second: one half of the fleet has the
+new token, and the other the old one, until the next call publishes the same token again.
 The receiver of their lines takes one only if its token is enabled at that moment. A replaced token
 stays enabled for the overlap, which is longer than the agents take to reload, so no line is
 refused. With --overlap 0 some are. The exit code is 0 if lines were shipped, and none was refused.
@@ -41,6 +43,7 @@ except ModuleNotFoundError as error:
 NAME = "shipper"
 PAUSE = 0.1  # seconds between an agent's lines, and between the scheduler's calls
 FAULTS_PER_ROTATION = 5
+FAILING_PUBLICATIONS = 0.5  # the share of publications that fail half-way
 STATUSES = [Fault.status(429), Fault.status(503), Fault.status(500, committed=True)]
 FAULTS = [*STATUSES, Fault.reset(), Fault.lost_response(), Fault.hang_up(), Fault.cut_body()]
 OPERATIONS = ["get_app_tokens1", "create_app_token", "update_app_token", "delete_app_token1"]
@@ -72,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     chance = random.Random(options.seed)  # noqa: S311  # chooses faults, guards no secret
     overlap = timedelta(seconds=options.overlap)
     with tempfile.TemporaryDirectory() as folder:
-        database, token_file = Path(folder, "database"), Path(folder, "token")
+        database = Path(folder, "database")
+        files = [Path(folder, "token-0"), Path(folder, "token-1")]
         with (
             # Two servers have the same tokens: only the manager's has faults.
             Sandbox(database=database) as service,
@@ -82,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         ):
             tokens = partial(listed, reader, undisturbed.app_id)
             agents = [
-                Agent(token_file, options.reload * (1 - number / options.agents / 2))
+                Agent(files[number % 2], options.reload * (1 - number / options.agents / 2))
                 for number in range(options.agents)
             ]
             view = View(agents, tokens)
@@ -90,8 +94,8 @@ def run(options: argparse.Namespace) -> int:
             manager = stcloud.TokenManager(
                 api, service.app_id, keep_disabled=timedelta(0), observer=view.observe
             )
-            publish = partial(write, token_file)
-            publish(manager.ensure(NAME))
+            write(manager.ensure(NAME), files)
+            publish = partial(write, files=files, chance=chance)
             with receiving(tokens) as url, shipping(agents, url):
                 for _ in range(options.rotations):
                     for _ in range(FAULTS_PER_ROTATION):
@@ -121,16 +125,23 @@ def again(view: View, call: Callable[[], Result]) -> Result:
     while True:
         try:
             return call()
-        except stcloud.ApiException as error:
+        except (stcloud.ApiException, PartlyPublishedError) as error:
             view.tell(f"{type(error).__name__}, so the call is made again")
             view.wait()
 
 
-def write(token_file: Path, token: stcloud.TokenDto) -> None:
-    """Publish a token: whoever reads the file gets the old or the new one, whole."""
-    with tempfile.NamedTemporaryFile("w", dir=token_file.parent, delete=False) as file:  # mode 0600
-        file.write(token.token or "")
-    Path(file.name).replace(token_file)
+class PartlyPublishedError(Exception):
+    """Some of the files have the new token, and some do not."""
+
+
+def write(token: stcloud.TokenDto, files: list[Path], chance: random.Random | None = None) -> None:
+    """Publish a token: whoever reads a file gets the old or the new one, whole."""
+    for number, path in enumerate(files):
+        if number and chance and chance.random() < FAILING_PUBLICATIONS:
+            raise PartlyPublishedError
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:  # mode 0600
+            file.write(token.token or "")
+        Path(file.name).replace(path)
 
 
 def listed(api: stcloud.TokensApiControllerApi, app_id: int) -> list[stcloud.TokenDto]:

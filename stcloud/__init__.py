@@ -24,9 +24,12 @@ from stcloud.exceptions import (
     ConflictException,
     ConnectionException,
     ForbiddenException,
+    MissingTokenException,
     NotFoundException,
     ServiceException,
     TimeoutException,
+    TokenDriftException,
+    TokenManagerException,
     TooManyRequestsException,
     UnauthorizedException,
     UnexpectedResponseException,
@@ -49,28 +52,19 @@ from stcloud.version import __version__
 if TYPE_CHECKING:
     from stcloud._background import AsyncResult
     from stcloud.token_manager import TokenManager
-    from stcloud.token_names import (
-        AmbiguousTokenException,
-        MissingTokenException,
-        TokenDriftException,
-        TokenManagerException,
-    )
 else:
 
     def __getattr__(name: str) -> Any:
         if name in __all__:  # those above; few that import the client need them
-            module = _LATE_MODULES.get(name, "stcloud.token_names")
-            return getattr(import_module(module), name)
+            late = "_background" if name == "AsyncResult" else "token_manager"
+            return getattr(import_module(f"stcloud.{late}"), name)
         raise AttributeError(f"module 'stcloud' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
 
 
-_LATE_MODULES = {"AsyncResult": "stcloud._background", "TokenManager": "stcloud.token_manager"}
-
 __all__ = [
-    "AmbiguousTokenException",
     "ApiClient",
     "ApiException",
     "AsyncResult",

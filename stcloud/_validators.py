@@ -7,10 +7,12 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from string import ascii_letters, digits
 from threading import TIMEOUT_MAX
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -22,6 +24,37 @@ _NAME = frozenset(ascii_letters + digits + "!#$%&'*+-.^_`|~")  # a token of RFC 
 def wrong_type(name: str, allowed: str, value: object) -> TypeError:
     """Return the error of a value whose type is not allowed; it does not repeat the value."""
     return TypeError(f"{name} must be {allowed}, not {type(value).__name__}")
+
+
+def plain_function(name: str, value: Any) -> Any:
+    """A function that runs when it is called: no coroutine's, no generator's."""
+    from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+
+    lazy = (isasyncgenfunction, iscoroutinefunction, isgeneratorfunction)
+    if any(is_lazy(value) for is_lazy in lazy):
+        raise _not_run(name)
+    return callable_(name, value)
+
+
+def has_run(name: str, result: object) -> None:
+    """What a plain function returned: anything but what is still to run."""
+    kind = type(result)  # a stranger's object may raise whatever it is asked for
+    if kind in (GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__"):
+        getattr(result, "close", bool)()
+        raise _not_run(name)
+
+
+def _not_run(name: str) -> TypeError:
+    return TypeError(f"{name} must be a plain function, which runs when it is called")
+
+
+def duration(name: str, value: timedelta) -> timedelta:
+    """A timedelta from 0 to a hundred years."""
+    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong_type(name, "a timedelta", value)
+    if not timedelta(0) <= value <= timedelta(days=36_500):
+        raise ValueError(f"{name} must be from 0 to 36,500 days, not {value}")
+    return value
 
 
 def header_text(name: str, value: object) -> str:

@@ -15,6 +15,10 @@
     |   `-- UnexpectedResponseException   2xx that is not what the API's contract says
     `-- ConnectionException               no complete response came; status 0, cause chained
         `-- TimeoutException              a timeout ended the wait
+
+    TokenManagerException                 of TokenManager: tokens are not as it needs them
+    |-- MissingTokenException             no token has the name
+    `-- TokenDriftException               a token has other rights, or is disabled
 """
 
 from __future__ import annotations
@@ -95,6 +99,10 @@ class ApiException(Exception):
         for error in self.errors:
             error.code, error.message = without(error.code), without(error.message)
 
+    def forget_response(self) -> None:
+        """Drop the response's body, which may hold the values of tokens."""
+        self.body = None
+
     def __str__(self) -> str:
         """Show status, reason and what the service said, printable, bounded, without secrets."""
         said = [": ".join(filter(None, (error.code, error.message))) for error in self.errors]
@@ -148,6 +156,11 @@ class UnsuccessfulResponseException(ApiException):
 class UnexpectedResponseException(ApiException):
     """A 2xx response that is not what the API's contract says; ``message`` names the place."""
 
+    def forget_response(self) -> None:
+        """Drop the body, and the exception of the parser, which holds what it was given."""
+        super().forget_response()
+        _forget_causes(self)
+
 
 class ConnectionException(ApiException):
     """No complete response came: not connected, cut off, or not readable."""
@@ -155,6 +168,35 @@ class ConnectionException(ApiException):
 
 class TimeoutException(ConnectionException):
     """A timeout ended the wait for the connection or the response."""
+
+
+class TokenManagerException(Exception):
+    """Tokens are not as a :class:`~stcloud.TokenManager` needs them; a person has to look."""
+
+
+class MissingTokenException(TokenManagerException):
+    """No token has the name."""
+
+
+class TokenDriftException(TokenManagerException):
+    """A token is not as it is wanted, and is left so.
+
+    Attributes:
+        wanted: what was asked for, of readable, writeable and enabled, where it differs.
+        found: what the token has instead.
+    """
+
+    def __init__(self, text: str, wanted: dict[str, bool], found: dict[str, Any]) -> None:
+        super().__init__(text, wanted, found)
+        self.wanted: dict[str, bool] = wanted
+        self.found: dict[str, Any] = found
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def _forget_causes(error: BaseException) -> None:
+    error.__cause__ = error.__context__ = None
 
 
 def _printable(text: str) -> str:

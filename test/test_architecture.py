@@ -51,15 +51,17 @@ MODULES: dict[str, set[str]] = {
     },
     "_background": set(),
     "api": {"_background", "_validators", "api", "api_client", "models", "operation", "rest"},
-    "token_names": {"models"},
-    "token_manager": {
-        "api",
-        "operation",
+    "token_manager": {"token_manager"},
+    "token_manager.names": {"_validators"},
+    "token_manager.rules": {"exceptions", "models", "token_manager.names"},
+    "token_manager.manager": {
         "_validators",
+        "api",
         "exceptions",
         "logs",
         "models",
-        "token_names",
+        "operation",
+        "token_manager",
     },
     "sandbox": {"sandbox"},
     "": {
@@ -71,7 +73,6 @@ MODULES: dict[str, set[str]] = {
         "models",
         "retry",
         "token_manager",
-        "token_names",
         "version",
     },
 }

@@ -145,7 +145,6 @@ def test_import_leaves_what_few_need() -> None:
         "six",
         "stcloud.sandbox",
         "stcloud.token_manager",
-        "stcloud.token_names",
         "urllib.request",
     }
     assert new.isdisjoint(rarely_needed)

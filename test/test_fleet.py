@@ -14,7 +14,7 @@ import urllib3
 import stcloud
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rotate_for_a_fleet.py"
-SMALL = ["--agents", "5", "--rotations", "1", "--seed", "1"]
+SMALL = ["--agents", "5", "--rotations", "2", "--seed", "1"]
 COMMAND = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLE), *SMALL]
 SECRET = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")  # how the sandbox's keys and tokens begin
 
@@ -39,6 +39,8 @@ def test_nothing_is_refused_during_a_rotation() -> None:
     assert refused == 0
     steps = re.findall(r"\w+: (\w+) token \d+ [0-9a-f]{12}: done", result.stdout)
     assert steps[-3:] == ["promote", "disable", "delete"]
+    assert "publish token 790 " in result.stdout
+    assert "PartlyPublishedError" in result.stdout
     assert not SECRET.search(result.stdout)
 
 

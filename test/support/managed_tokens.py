@@ -11,9 +11,10 @@ import pytest
 import time_machine
 
 import stcloud
-from stcloud import TokenManager, token_names
+from stcloud import TokenManager
 from stcloud.sandbox import Fault, Sandbox
 from stcloud.sandbox.store import Store
+from stcloud.token_manager.names import parse_name
 
 NAME = "shipper"
 HOUR = timedelta(hours=1)
@@ -74,7 +75,7 @@ class Service:
     @property
     def kinds(self) -> list[tuple[str, bool]]:
         """What each token is, and whether it is enabled."""
-        kinds = [(token_names.parsed(token["name"])[1], token["enabled"]) for token in self.tokens]
+        kinds = [(parse_name(token["name"])[1], token["enabled"]) for token in self.tokens]
         return sorted(kinds)
 
     def check(self) -> None:
@@ -155,11 +156,6 @@ def assert_settles(manager: TokenManager, service: Service, clock: Clock) -> Non
         clock.ahead += 2 * DAY
         manager.finish_rotations()
     assert service.kinds == [("named", True)]
-
-
-def assert_steps(service: Service) -> None:
-    """At no time has more than one token the name, or a date that was not reached ended."""
-    assert [kind for kind, _ in service.kinds].count("named") <= 1
 
 
 class Killed(BaseException):

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import threading
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,9 +13,10 @@ import time_machine
 from managed_tokens import FAULTS, HOUR, NAME, Actor, Connect, Service, create
 
 import stcloud
-from stcloud import TokenManager, token_names
+from stcloud import TokenManager
 from stcloud.sandbox import Fault
 from stcloud.sandbox.store import Store
+from stcloud.token_manager import names
 
 
 @pytest.mark.parametrize("fault", ["lost after the write", "500 after the write"])
@@ -48,7 +48,7 @@ def test_service_that_changes_names_is_told(
         return run(store, app_id, token_id, {**fields, "name": str(fields["name"])[:3]})
 
     monkeypatch.setattr(Store, "update", update)
-    with pytest.raises(stcloud.TokenManagerException, match="789 'shi', and not 'shipper'"):
+    with pytest.raises(stcloud.TokenManagerException, match="789 'shi', not 'shipper'"):
         manager.ensure(NAME)
 
 
@@ -62,7 +62,7 @@ def test_service_that_changes_names_is_told_when_it_makes_a_token(
         return run(store, app_id, {**fields, "name": unicodedata.normalize("NFD", fields["name"])})
 
     monkeypatch.setattr(Store, "create", create_decomposed)
-    with pytest.raises(stcloud.TokenManagerException, match=r"cafe\\u0301.* and not 'caf\\xe9"):
+    with pytest.raises(stcloud.TokenManagerException, match=r"cafe\\u0301.* not 'caf\\xe9"):
         manager.ensure("caf\xe9")
     assert len(service.tokens) == 1
 
@@ -71,7 +71,7 @@ def test_token_without_an_id_is_none(
     manager: TokenManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot be changed, so it cannot be managed."""
-    without_id = {"name": token_names.new(NAME)}
+    without_id = {"name": names.NEW.format(NAME)}
     monkeypatch.setattr(Store, "tokens", lambda *_: [without_id])
     monkeypatch.setattr(Store, "create", lambda *_: without_id)
     with pytest.raises(stcloud.MissingTokenException, match="is not listed"):
@@ -90,59 +90,6 @@ def test_responses_without_content(manager: TokenManager, service: Service) -> N
         manager.rotate(NAME, service.publish)
 
 
-def test_successor_that_an_earlier_call_handed_out_is_not_deleted(
-    manager: TokenManager, service: Service
-) -> None:
-    """Everyone may have it: a later publish that fails does not take it from them."""
-    service.publish(manager.ensure(NAME))
-    service.sandbox.fail_next("update_app_token", Fault.status(400))  # spent on marking
-    with pytest.raises(stcloud.BadRequestException):
-        manager.rotate(NAME, service.publish)
-
-    def publish(token: stcloud.TokenDto) -> None:
-        service.publish(token)
-        service.sandbox.fail_next("update_app_token", Fault.status(400))  # so it is not recorded
-
-    with pytest.raises(stcloud.BadRequestException):
-        manager.rotate(NAME, publish)
-
-    def publish_in_vain(_: stcloud.TokenDto) -> None:
-        raise OSError("no disk")
-
-    with pytest.raises(OSError, match="no disk"):
-        manager.rotate(NAME, publish_in_vain)
-    assert service.kinds == [("named", True), ("next", True)]
-
-
-def test_late_delete_meets_no_token_in_use(
-    connect: Connect, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that the service does long after it was asked; the next rotation is done by then."""
-    delete, late = Store.delete, threading.Event()
-    first = iter([True])
-
-    def slowly(store: Store, *ids: int) -> None:
-        assert not next(first, False) or late.wait(30)
-        delete(store, *ids)
-
-    monkeypatch.setattr(Store, "delete", slowly)
-    api = connect(retries=0)
-    manager = TokenManager(api, service.sandbox.app_id)
-    service.publish(manager.ensure(NAME))
-
-    def publish_in_vain(_: stcloud.TokenDto) -> None:
-        api.api_client.configuration.read_timeout = 2
-        raise OSError("no disk")
-
-    with pytest.raises(OSError, match="no disk"):
-        manager.rotate(NAME, publish_in_vain)
-    manager.rotate(NAME, service.publish)
-    late.set()
-    monkeypatch.setattr(Store, "delete", delete)
-    manager.finish_rotations()
-    assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
-
-
 def test_ensure_beside_a_rotation_takes_nothing_from_it(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:
@@ -155,22 +102,27 @@ def test_ensure_beside_a_rotation_takes_nothing_from_it(
     manager.rotate(NAME, service.publish)
     while slow.work:
         slow.go_on()
-    assert service.kinds == [("named", True), ("off", False)]
+    assert service.kinds == [("named", True), ("new", True), ("off", False)]
 
 
-def test_ensure_that_is_overtaken_returns_no_dead_token(
+def test_ensure_that_is_overtaken_returns_the_current_token(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:
-    """It gives the name to a token that was replaced meanwhile; a person has to look."""
+    """It gives the name to a token that was replaced meanwhile; the next rotation retires it."""
     slow = Actor(api, service.sandbox.app_id)
-    slow.begin("ensure", lambda manager: manager.ensure(NAME))
+    returned: list[int | None] = []
+    slow.begin("ensure", lambda manager: returned.append(manager.ensure(NAME).id))
     for _ in range(3):
         slow.go_on()  # it has made one, and is about to give it the name
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish)
     while slow.work:
         slow.go_on()
-    assert [type(error) for error in slow.errors] == [stcloud.AmbiguousTokenException]
+    assert returned == [790]
+    (told,) = manager.status()
+    assert ("retire", 789) in {(step.step, step.token_id) for step in told.due}
+    manager.rotate(NAME, service.publish)
+    assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
 
 
 def test_ensure_whose_token_is_removed_meanwhile(
@@ -189,18 +141,18 @@ def test_ensure_whose_token_is_removed_meanwhile(
 @pytest.mark.parametrize(
     "leftover", [{"enabled": False}, {"writeable": False}], ids=["disabled", "other rights"]
 )
-@pytest.mark.parametrize("mark", [token_names.new, token_names.next_])
+@pytest.mark.parametrize("mark", [names.NEW, names.NEXT], ids=["new", "next"])
 def test_unfit_leftover_is_not_published(
     manager: TokenManager,
     api: stcloud.TokensApiControllerApi,
     service: Service,
-    mark: Callable[[str], str],
+    mark: str,
     leftover: dict[str, bool],
 ) -> None:
     """A person disabled it, or it was made for something else."""
     service.publish(manager.ensure(NAME))
     rights = {name: value for name, value in leftover.items() if name != "enabled"}
-    api.create_app_token({"name": mark(NAME), **rights}, service.sandbox.app_id)
+    api.create_app_token({"name": mark.format(NAME), **rights}, service.sandbox.app_id)
     if "enabled" in leftover:
         api.update_app_token(leftover, service.sandbox.app_id, 790)
     current = manager.rotate(NAME, service.publish).token
@@ -253,7 +205,7 @@ def test_token_with_other_rights_than_asked_for_is_not_published(
         "create",
         lambda store, app_id, fields: create(store, app_id, {**fields, "writeable": False}),
     )
-    with pytest.raises(stcloud.TokenDriftException, match="'writeable': False"):
+    with pytest.raises(stcloud.TokenDriftException, match="writeable=False"):
         manager.rotate(NAME, service.publish)
     assert len(service.published) == 1
 
@@ -262,7 +214,7 @@ def test_ensure_takes_no_disabled_leftover(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:
     """A person has disabled it."""
-    create(api, service.sandbox, token_names.new(NAME))
+    create(api, service.sandbox, names.NEW.format(NAME))
     api.update_app_token({"enabled": False}, service.sandbox.app_id, 789)
     assert manager.ensure(NAME, enable=True).id == 790
 
@@ -290,14 +242,19 @@ def test_what_has_not_run_has_not_published(
 
 
 def test_lost_response_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
-    """The list tells that it was made."""
-    manager = TokenManager(connect(retries=0), service.sandbox.app_id)
+    """The client repeats it; where it may not, the next call goes on from there."""
+    manager = TokenManager(connect(), service.sandbox.app_id)
     service.sandbox.fail_next("update_app_token", Fault.lost_response())
     assert manager.ensure(NAME).name == NAME
-    service.sandbox.fail_next("update_app_token", Fault.lost_response(), 4)
-    rotation = manager.rotate(NAME, service.publish)
+    service.sandbox.fail_next("update_app_token", Fault.lost_response(), 3)
+    manager.rotate(NAME, service.publish)
     assert service.kinds == [("named", True), ("off", False)]
-    assert [step.step for step in rotation.done] == ["create", "publish"]
+    manager = TokenManager(connect(retries=0), service.sandbox.app_id)
+    service.sandbox.fail_next("update_app_token", Fault.lost_response())
+    with pytest.raises(stcloud.ConnectionException):
+        manager.rotate(NAME, service.publish)
+    rotation = manager.rotate(NAME, service.publish)
+    assert (rotation.done[0].step, rotation.done[0].token_id) == ("promote", 791)
 
 
 def test_one_name_holds_up_no_other(
@@ -307,7 +264,7 @@ def test_one_name_holds_up_no_other(
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     for name in ("one", "two"):
         create(api, service.sandbox, name)
-        create(api, service.sandbox, token_names.old(name, 1, long_ago))
+        create(api, service.sandbox, names.OLD.format(name, 1, long_ago))
     service.sandbox.fail_next("update_app_token", Fault.status(403))
     with pytest.raises(stcloud.ForbiddenException):
         manager.finish_rotations()

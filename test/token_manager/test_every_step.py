@@ -23,7 +23,6 @@ from managed_tokens import (
     Meddled,
     Service,
     assert_settles,
-    assert_steps,
     nothing,
     raise_it,
 )
@@ -88,7 +87,7 @@ OPERATIONS = {
         rotate_in_vain,
         [("named", True)],
         prepare_rotation,
-        (("next", True), ("old", True), ("old", False), ("off", False)),
+        (("next", True),),
     ),
     "finish: disable": Operation(
         lambda manager, _: manager.finish_rotations(),
@@ -168,12 +167,12 @@ def test_fault_at_each_step(
         settings.read_timeout = 30
         if number >= meddled.requests:
             break  # the whole operation went by without a fault
-        assert_steps(service)
         if has_failed:
             failed += 1
             rerun(operation, manager, service)
         manager.finish_rotations()  # as a scheduler does, sooner or later
-        assert_ended(service, operation, number)
+        twice = operation.end[1:]  # a rotation that failed at its last step had published already
+        assert_ended(service, operation, number, *(twice if has_failed else []))
         assert_settles(manager, service, clock)
         number += 1
     assert number >= 2

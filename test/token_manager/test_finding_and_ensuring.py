@@ -1,6 +1,5 @@
 """What a name finds, and what `ensure` makes of it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,22 +24,19 @@ def test_find_finds_what_has_the_name(
     assert found.id == 791
 
 
-def test_several_of_a_name_are_refused(
-    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+def test_newest_enabled_one_of_a_name_is_current(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:
-    """The service does not promise unique names; the error tells which tokens have it."""
-    create(api, sandbox, NAME)
-    create(api, sandbox, NAME)
-    api.update_app_token({"enabled": False}, sandbox.app_id, 790)
-    calls: list[Callable[[], object]] = [
-        lambda: manager.find(NAME),
-        lambda: manager.ensure(NAME),
-        lambda: manager.rotate(NAME, print),
-    ]
-    for call in calls:
-        with pytest.raises(stcloud.AmbiguousTokenException) as raised:
-            call()
-        assert "'shipper': 789 (enabled), 790 (disabled); rename" in str(raised.value)
+    """The service does not promise unique names; the next rotation retires the others."""
+    for _ in range(3):
+        create(api, service.sandbox, NAME)
+    api.update_app_token({"enabled": False}, service.sandbox.app_id, 791)
+    assert manager.ensure(NAME).id == 790
+    (told,) = manager.status()
+    assert [(step.step, step.token_id) for step in told.due] == [("retire", 789), ("retire", 791)]
+    assert "token 789 (enabled) has the name 'shipper', too; 790 is current" in str(told)
+    manager.rotate(NAME, service.publish)
+    assert service.kinds == [("named", True)] + [("off", False)] * 3
 
 
 def test_ensure_makes_one_and_finds_it_again(manager: TokenManager, service: Service) -> None:
@@ -55,7 +51,7 @@ def test_drift_is_told_and_left(manager: TokenManager) -> None:
     """Both sides are shown; nothing is changed."""
     made = manager.ensure(NAME, writeable=False)
     with pytest.raises(
-        stcloud.TokenDriftException, match=r"789.*'writeable': False.*True"
+        stcloud.TokenDriftException, match=r"789.*call ensure\(\) with writeable=False"
     ) as drift:
         manager.ensure(NAME, readable=True, writeable=True)
     assert (drift.value.wanted, drift.value.found) == ({"writeable": True}, {"writeable": False})
@@ -69,9 +65,15 @@ def test_disabled_token_is_enabled_on_demand_only(
     """Someone has disabled it for a reason."""
     made = manager.ensure(NAME)
     api.update_app_token({"enabled": False}, sandbox.app_id, made.id or 0)
-    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+    with pytest.raises(
+        stcloud.TokenDriftException,
+        match="disabled: find out why, then ensure\\('shipper', enable=True\\)",
+    ):
         manager.ensure(NAME)
-    with pytest.raises(stcloud.TokenDriftException, match="'enabled'"):
+    with pytest.raises(
+        stcloud.TokenDriftException,
+        match="disabled: find out why, then ensure\\('shipper', enable=True\\)",
+    ):
         manager.rotate(NAME, print)
     assert manager.ensure(NAME, enable=True).enabled
     found = manager.find(NAME)

@@ -1,15 +1,15 @@
 """What an earlier rotation left, and what other people changed meanwhile."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from managed_tokens import DAY, HOUR, NAME, Actor, Clock, Meddled, Service, create
+from managed_tokens import DAY, HOUR, NAME, Actor, Clock, Service, create
 
 import stcloud
-from stcloud import TokenManager, token_names
+from stcloud import TokenManager
 from stcloud.sandbox import Fault, Sandbox
 from stcloud.sandbox.store import Store
+from stcloud.token_manager import names
 
 
 def test_person_takes_a_token_back(
@@ -44,7 +44,7 @@ def test_abandoned_token_is_removed(
 ) -> None:
     """One that was made and never used: disabled after an hour, and deleted later."""
     service.publish(manager.ensure(NAME))
-    create(api, service.sandbox, token_names.new(NAME))
+    create(api, service.sandbox, names.NEW.format(NAME))
     for ahead, due, kind in (
         (timedelta(0), "disable", ("new", True)),
         (HOUR * 1.001, "delete", ("off", False)),
@@ -66,42 +66,15 @@ def test_token_of_unknown_age_is_not_abandoned(
     monkeypatch.setattr(
         Store, "tokens", lambda *ids: [{**token, "createdAt": None} for token in tokens(*ids)]
     )
-    service.publish(manager.ensure(NAME))
     service.sandbox.fail_next("update_app_token", Fault.status(400))
     with pytest.raises(stcloud.BadRequestException):
-        manager.rotate(NAME, service.publish)
+        manager.ensure(NAME)
     assert manager.finish_rotations() == []
-    assert service.kinds == [("named", True), ("new", True)]
-    current = manager.rotate(NAME, service.publish).token
-    assert current is not None
-    assert current.id == 790
-
-
-def test_token_that_may_soon_be_removed_is_not_taken(
-    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi, clock: Clock
-) -> None:
-    """Else finish_rotations might delete it as abandoned when it is current."""
-    service.publish(manager.ensure(NAME))
-    create(api, service.sandbox, token_names.new(NAME))
-    clock.ahead = HOUR / 2 + timedelta(seconds=2)
-    current = manager.rotate(NAME, service.publish).token
-    assert current is not None
-    assert current.id == 791
-
-
-def test_machine_that_sleeps_uses_no_token_that_it_has_made_long_ago(
-    api: stcloud.TokensApiControllerApi, service: Service, clock: Clock
-) -> None:
-    """Another may be about to delete it."""
-
-    def sleep(_: int, operation: str) -> None:
-        if operation == "create_app_token":
-            clock.ahead = HOUR
-
-    asleep: Any = Meddled(api, after=sleep)
-    with pytest.raises(stcloud.MissingTokenException, match="call again"):
-        TokenManager(asleep, service.sandbox.app_id).ensure(NAME)
     assert service.kinds == [("new", True)]
+    assert manager.ensure(NAME).id == 789
+    rotation = manager.rotate(NAME, service.publish, older_than=DAY)  # may be old
+    assert rotation.token is not None
+    assert rotation.token.id == 790
 
 
 def test_token_that_another_manager_deleted_is_no_failure(
@@ -163,31 +136,14 @@ def test_unmanaged_tokens_are_left_alone(
     assert not caplog.records
 
 
-def test_ambiguous_name_holds_up_no_other(
-    manager: TokenManager,
-    service: Service,
-    api: stcloud.TokensApiControllerApi,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """It is left as it is, and reported; the others are finished."""
-    for name in (NAME, NAME, "other"):
-        create(api, service.sandbox, name)
-    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
-    create(api, service.sandbox, token_names.old(NAME, 1, long_ago))
-    create(api, service.sandbox, token_names.old("other", 1, long_ago))
-    (rotation,) = manager.finish_rotations()
-    assert [(step.step, step.token_id) for step in rotation.done] == [("disable", 793)]
-    assert "several tokens are named 'shipper': 789 (enabled), 790 (enabled)" in caplog.text
-
-
 def test_cut_off_rotation_is_finished_by_whoever_comes(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
 ) -> None:
     """Publish has returned, for there is an old token: the next one gets the name."""
     for call in (manager.ensure, lambda _: manager.finish_rotations()[0].token):
         service.reset()
-        create(api, service.sandbox, token_names.old(NAME, 790, datetime.now(UTC) + HOUR))
-        create(api, service.sandbox, token_names.next_(NAME))
+        create(api, service.sandbox, names.OLD.format(NAME, 790, datetime.now(UTC) + HOUR))
+        create(api, service.sandbox, names.NEXT.format(NAME))
         found = manager.find(NAME)
         assert found is not None
         assert found.id == 790
@@ -200,10 +156,10 @@ def test_cut_off_rotation_is_finished_by_whoever_comes(
 def test_published_one_of_two_is_current(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
 ) -> None:
-    """An older one, of which nobody knows whether anyone has it, stays what it is."""
-    create(api, service.sandbox, token_names.old(NAME, 791, datetime.now(UTC) + HOUR))
-    create(api, service.sandbox, token_names.next_(NAME))
-    create(api, service.sandbox, token_names.next_(NAME))
+    """An older one is enabled until the overlap of the published one ends."""
+    create(api, service.sandbox, names.OLD.format(NAME, 791, datetime.now(UTC) + HOUR))
+    create(api, service.sandbox, names.NEXT.format(NAME))
+    create(api, service.sandbox, names.NEXT.format(NAME))
     found = manager.find(NAME)
     assert found is not None
     assert found.id == 791
@@ -211,7 +167,7 @@ def test_published_one_of_two_is_current(
     assert [(step.step, step.token_id) for step in rotation.done] == [("promote", 791)]
     assert {(step.step, step.token_id) for step in rotation.due} == {
         ("disable", 789),
-        ("publish", 790),
+        ("disable", 790),
     }
 
 
@@ -221,7 +177,7 @@ def test_old_token_tells_its_own_successor_only(
     """A person deletes the current one; the next one, never published, does not take its place."""
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish, overlap=HOUR)
-    create(api, service.sandbox, token_names.next_(NAME))
+    create(api, service.sandbox, names.NEXT.format(NAME))
     api.delete_app_token1(service.sandbox.app_id, 790)
     assert manager.find(NAME) is None
     clock.ahead = 2 * HOUR
@@ -233,7 +189,7 @@ def test_unpublished_successor_is_not_current(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
 ) -> None:
     """Nobody knows whether anyone has it."""
-    create(api, sandbox, token_names.next_(NAME))
+    create(api, sandbox, names.NEXT.format(NAME))
     assert manager.find(NAME) is None
     assert manager.ensure(NAME).id == 790
 
@@ -242,20 +198,5 @@ def test_unused_token_with_other_rights_is_not_taken(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
 ) -> None:
     """It was made by a call that wanted another."""
-    api.create_app_token({"name": token_names.new(NAME), "writeable": False}, sandbox.app_id)
+    api.create_app_token({"name": names.NEW.format(NAME), "writeable": False}, sandbox.app_id)
     assert manager.ensure(NAME).id == 790
-
-
-def test_failed_publish_leaves_the_last_token(
-    manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
-) -> None:
-    """If someone disabled the predecessor meanwhile, the successor stays."""
-    manager.ensure(NAME)
-
-    def publish(_: stcloud.TokenDto) -> None:
-        api.update_app_token({"enabled": False}, service.sandbox.app_id, 789)
-        raise OSError("no disk")
-
-    with pytest.raises(OSError, match="no disk"):
-        manager.rotate(NAME, publish)
-    assert service.kinds == [("named", False), ("next", True)]

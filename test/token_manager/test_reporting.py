@@ -30,11 +30,12 @@ def test_steps_are_told_without_secrets(
     names = [f"stcloud_manager_{name}" for name in Event._fields]
     logged = [tuple(map(record.get, names)) for record in records if names[0] in record]
     assert logged == events
-    assert [(*event[:2], event.token_id, event.outcome) for event in events[:4]] == [
-        ("ensure", "create", 789, "done"),
-        ("ensure", "promote", 789, "done"),
-        ("rotate", "create", 790, "done"),
-        ("rotate", "mark", 790, "BadRequestException"),
+    assert [(*event[:3], event.token_id, event.outcome) for event in events[:5]] == [
+        ("ensure", NAME, "create", 789, "done"),
+        ("ensure", NAME, "promote", 789, "done"),
+        ("rotate", NAME, "create", 790, "done"),
+        ("rotate", NAME, "publish", 790, "done"),
+        ("rotate", NAME, "retire", 789, "BadRequestException"),
     ]
     digests = {hashlib.sha256(value.encode()).hexdigest()[:12] for value in values}
     assert {event.fingerprint for event in events} == digests
@@ -52,7 +53,8 @@ def test_attempts_are_told(connect: Connect, service: Service) -> None:
     with pytest.raises(stcloud.ServiceException):
         manager.rotate(NAME, print)
     attempts = [(event.step, event.attempts) for event in events]
-    assert attempts == [("create", 1), ("promote", 3), ("create", 1), ("mark", 4)]
+    expected = [("create", 1), ("promote", 3), ("create", 1), ("publish", 1), ("retire", 4)]
+    assert attempts == expected
 
 
 def test_observer_that_raises_stops_nothing(
@@ -97,7 +99,7 @@ def test_rotation_that_has_succeeded_is_no_failure(
     """Once the name is passed on, what cannot be done stays due."""
 
     def fail(number: int, method: str) -> None:
-        if number >= (7 if step == "look" else 8):  # after the promotion
+        if number >= (6 if step == "look" else 7):  # after the promotion
             service.sandbox.fail_next(method, Fault.status(503), 4)
 
     manager = TokenManager(api, service.sandbox.app_id)

@@ -1,0 +1,414 @@
+"""The manager: it reads the list of tokens, asks the rules, and does what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeAlias
+
+from stcloud import _validators
+from stcloud.api import TokensApiControllerApi
+from stcloud.exceptions import (
+    ApiException,
+    MissingTokenException,
+    NotFoundException,
+    TokenManagerException,
+)
+from stcloud.logs import logger
+from stcloud.models import CreateTokenDto, TokenDto, TokenResponse, UpdateTokenDto
+from stcloud.operation import Id
+from stcloud.token_manager import names, rules
+from stcloud.token_manager.rules import Rotation, Step, TokenGroup, id_of
+
+
+class Event(NamedTuple):
+    """A step that was taken, or failed; it holds no secret."""
+
+    operation: str
+    """``ensure``, ``rotate`` or ``finish_rotations``."""
+    name: str
+    """The name that the token belongs to, without a mark."""
+    step: str
+    """``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or ``delete``."""
+    app_id: Id
+    """As it was given."""
+    token_id: int | None
+    """None if no token was made."""
+    fingerprint: str | None
+    """The first 12 hex digits of the SHA-256 of the token's value."""
+    attempts: int
+    """How often the request was sent; 1 for ``publish``."""
+    outcome: str
+    """``done``, or the class of the exception."""
+
+
+Publish: TypeAlias = Callable[[TokenDto], object]
+Observer: TypeAlias = Callable[[Event], object]
+Clock: TypeAlias = Callable[[], datetime]
+_Body: TypeAlias = CreateTokenDto | UpdateTokenDto | None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _App(NamedTuple):
+    """The app whose tokens are managed, and how."""
+
+    api: TokensApiControllerApi
+    app_id: Id
+    keep_disabled: timedelta
+    observer: Observer | None
+    clock: Clock
+
+    def tokens(self) -> dict[int, TokenDto]:
+        """Read the list; what has no id cannot be managed."""
+        try:
+            data = self.api.get_app_tokens1(self.app_id).data
+        except ApiException as error:
+            error.forget_response()
+            raise
+        if data is None or data.tokens is None:
+            raise TokenManagerException("the service returned no list of tokens: call again")
+        return {token.id: token for token in data.tokens if token and token.id}
+
+
+class TokenManager:
+    """Makes and replaces an app's tokens by their names.
+
+    Every method may be called again after it failed, or after its process was killed: the next
+    call for that name goes on from there.
+
+    Args:
+        api: makes the requests.
+        app_id: id of the app.
+        keep_disabled: how long a replaced token stays, disabled, before it may be deleted.
+        observer: gets each step; what it raises is logged, and stops nothing.
+        clock: returns the time, with a time zone; tests move it.
+    """
+
+    def __init__(
+        self,
+        api: TokensApiControllerApi,
+        app_id: Id,
+        *,
+        keep_disabled: timedelta = timedelta(days=1),
+        observer: Observer | None = None,
+        clock: Clock = _utc_now,
+    ) -> None:
+        if not hasattr(api, "get_app_tokens1_with_http_info"):  # a wrapper of the API has it
+            raise _validators.wrong_type("api", "a TokensApiControllerApi", api)
+        _validators.duration("keep_disabled", keep_disabled)
+        _validators.optional(_validators.callable_)("observer", observer)
+        if _validators.callable_("clock", clock)().tzinfo is None:
+            raise ValueError("clock must return a datetime with a time zone: datetime.now(UTC)")
+        self._app = _App(api, app_id, keep_disabled, observer, clock)
+
+    def find(self, name: str) -> TokenDto | None:
+        """Return the current token of a name, None if there is none. Changes nothing.
+
+        Raises:
+            ApiException: the list could not be read.
+        """
+        return _ManagerCall(self._app, "find", name).read().current
+
+    def status(self) -> list[Rotation]:
+        """Return how far the rotation of each name is, those without one too. Changes nothing.
+
+        Raises:
+            ApiException: the list could not be read.
+        """
+        groups = rules.group_tokens(self._app.tokens().values())
+        return [
+            rules.rotation(group, [], rules.due_steps(group, self._app.clock()))
+            for name, group in groups.items()
+            if names.is_manageable(name)
+        ]
+
+    def ensure(
+        self, name: str, *, readable: bool = True, writeable: bool = True, enable: bool = False
+    ) -> TokenDto:
+        """Return the current token of a name; make it if there is none.
+
+        Args:
+            name: up to 80 characters, without a mark of the manager's at its end.
+            readable: whether it may read.
+            writeable: whether it may write.
+            enable: whether a token that is disabled is enabled again.
+
+        Raises:
+            TokenDriftException: it has other rights, which the API cannot change; or it is
+                disabled, and ``enable`` is False.
+            TokenManagerException: the service does not keep names as they are given, say.
+            ApiException: a request failed; the next call goes on from there.
+        """
+        wanted = {"readable": readable, "writeable": writeable}
+        for argument, value in (wanted | {"enable": enable}).items():
+            _validators.boolean(argument, value)
+        call = _ManagerCall(self._app, "ensure", name)
+
+        def found(group: TokenGroup) -> TokenDto | None:
+            return group.current or group.unused({**wanted, "enabled": True})
+
+        token = found(call.read()) or call.get_or_create(names.NEW.format(name), wanted, found)
+        rules.require_rights(token, wanted)
+        if token.name != name:
+            call.update("promote", token, name=name)
+            token = call.read_current()  # meanwhile another manager may have replaced it
+            rules.require_rights(token, wanted)
+        if enable and not token.enabled:
+            return call.update("enable", token, enabled=True)
+        rules.require_enabled(token, f"ensure({name!r}, enable=True)")
+        return token
+
+    def rotate(
+        self,
+        name: str,
+        publish: Publish,
+        *,
+        overlap: timedelta = timedelta(0),
+        older_than: timedelta = timedelta(0),
+    ) -> Rotation:
+        """Replace the current token of a name by a new one with the same rights.
+
+        ``publish`` gets the new token, and returns when all who need it have it. If it raises, or
+        the process is killed, both tokens stay enabled, and the next call publishes the same one
+        again: nothing needs undoing. Afterwards the predecessor stays enabled for the overlap;
+        without one it is disabled here. Only one ``rotate`` of a name may run at a time.
+
+        Once the new token has the name, the rotation has succeeded. If a request fails after that,
+        what it was for stays due.
+
+        Args:
+            name: as for :meth:`ensure`.
+            publish: writes the token where it is read. It may get the same token again.
+            overlap: how long the predecessor stays enabled after ``publish`` has returned.
+            older_than: a current token that was made less than this ago is left as it is; what is
+                due is done. An unknown age counts as old.
+
+        Raises:
+            MissingTokenException: no token has the name, or the new one was removed meanwhile.
+            TokenDriftException: the current token, or the new one meanwhile, is disabled.
+            TokenManagerException: the service leaves out rights or values, say.
+            ApiException: a request failed; the next call goes on from there.
+        """
+        _validators.plain_function("publish", publish)
+        _validators.duration("overlap", overlap)
+        _validators.duration("older_than", older_than)
+        call = _ManagerCall(self._app, "rotate", name)
+        current = call.read_current()
+        rules.require_enabled(current, f"ensure({name!r}, enable=True)")
+        if current.name != name:
+            call.update("promote", current, name=name)
+            call.read()
+        made = current.created_at
+        if older_than and made is not None and self._app.clock() - made < older_than:
+            return call.run_due_steps()
+
+        def found(group: TokenGroup) -> TokenDto | None:
+            newest = group.current  # another call may have replaced the one above
+            return newest if newest and id_of(newest) > id_of(current) else group.candidate
+
+        wanted = rules.rights(current)
+        successor = found(call.group) or call.get_or_create(names.NEXT.format(name), wanted, found)
+        call.publish(successor, publish)
+        call.replace_by(successor, overlap)
+        try:
+            call.read()
+            return call.run_due_steps()
+        except (ApiException, TokenManagerException) as error:
+            call.warn(f"is rotated, but what is due is not done: {error}")
+            return rules.rotation(
+                call.group, call.done, rules.due_steps(call.group, self._app.clock())
+            )
+
+    def finish_rotations(self) -> list[Rotation]:
+        """Do what is due for all names of the app: disable what is old or abandoned, and delete.
+
+        No token is disabled or deleted unless an enabled one has its name; none is deleted that
+        was not disabled before. Returns the names for which something was done or is due.
+
+        Raises:
+            TokenManagerException: the response has no list.
+            ApiException: a request failed, after all other names were seen to.
+        """
+        rotations: list[Rotation] = []
+        failures: list[ApiException] = []
+        tokens = self._app.tokens()
+        groups = rules.group_tokens(tokens.values())
+        for name in [name for name in groups if groups[name].of_kind("new", "next", "old", "off")]:
+            call = _ManagerCall(self._app, "finish_rotations", name)
+            try:
+                # What is done for this name takes time: the next one reads anew.
+                call.tokens, tokens = tokens or self._app.tokens(), {}
+                rotations.append(call.run_due_steps())
+                tokens = {} if call.has_acted else call.tokens
+            except TokenManagerException as error:
+                call.warn(f"is left as it is: {error}")
+            except ApiException as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return [rotation for rotation in rotations if rotation.done or rotation.due]
+
+
+class _ManagerCall:
+    """A call of one of the manager's methods for a name: its requests, and what was done."""
+
+    def __init__(self, app: _App, operation: str, name: str) -> None:
+        self._app = app
+        self._operation, self._name = operation, names.check_name(name)
+        self.tokens: dict[int, TokenDto] = {}  # of the app, with this call's changes since the list
+        self.done: list[Step] = []
+        self.has_acted: bool = False
+
+    @property
+    def group(self) -> TokenGroup:
+        """The tokens of the name, as far as they are known."""
+        groups = rules.group_tokens(self.tokens.values())
+        return groups.get(self._name) or TokenGroup(self._name, [])
+
+    def read(self) -> TokenGroup:
+        """Read the list, and return the tokens of the name."""
+        self.tokens = self._app.tokens()
+        return self.group
+
+    def read_current(self) -> TokenDto:
+        """Read the list, and return the current token; there must be one."""
+        current = self.read().current
+        if current is None:
+            raise MissingTokenException(f"no token is named {self._name!r}: ensure() makes one")
+        return current
+
+    def get_or_create(
+        self, name: str, rights: dict[str, bool], find: Callable[[TokenGroup], TokenDto | None]
+    ) -> TokenDto:
+        """Create a token; return the one to use from the list, also if no response came.
+
+        Ids grow, and each call lists after it has created. So all that began with the same tokens
+        take the same one.
+        """
+        failure: Exception = MissingTokenException(f"{name!r} is not listed: call again")
+        body = CreateTokenDto(name, rights["readable"], rights["writeable"])
+        try:
+            made = self._request(
+                "create", self._app.api.create_app_token_with_http_info, None, body
+            )
+            if made is not None:
+                rules.require_rights(made, rights)
+        except ApiException as error:
+            failure = error
+        token = find(self.read())
+        if token is None:
+            raise failure
+        return token
+
+    def publish(self, successor: TokenDto, publish: Publish) -> None:
+        """Hand the successor out. Whatever is raised goes to the caller, and nothing is changed."""
+        if not successor.token:
+            raise TokenManagerException(f"the service leaves out the value of {successor.name!r}")
+        try:
+            _validators.has_run("publish", publish(replace(successor, name=self._name)))
+        except BaseException as failure:
+            self._emit("publish", successor, 1, failure)
+            raise
+        self._emit("publish", successor, 1)
+
+    def replace_by(self, successor: TokenDto, overlap: timedelta) -> None:
+        """Name the older tokens old, which records that publish has returned; pass the name on."""
+        published = self.read().of_kind("named", "next")
+        listed = next((token for token in published if token.id == successor.id), None)
+        if listed is None:
+            problem = f"token {successor.id}, the next {self._name!r}, was removed meanwhile"
+            raise MissingTokenException(f"{problem}: publish another with rotate()")
+        rules.require_enabled(listed, "enable it, or publish another with rotate()")
+        old = names.OLD.format(self._name, listed.id, self._after(overlap))
+        for token in published:  # no newer one: another call may have published that
+            if id_of(token) < id_of(listed):
+                self.update("retire", token, name=old)
+        if listed.name != self._name:
+            self.update("promote", listed, name=self._name)
+
+    def run_due_steps(self) -> Rotation:
+        """Do what is due by now, and return how far the rotation is."""
+        group, now = self.group, self._app.clock()
+        due: list[Step] = []
+        for warning in rules.warnings(group):
+            self.warn(warning)
+        for step in rules.due_steps(group, now):
+            token = self.tokens[step.token_id or 0]
+            if step.at > now or step.step in ("publish", "retire"):
+                due.append(step)
+            elif step.step == "promote":
+                self.update("promote", token, name=self._name)
+                return self.run_due_steps()
+            elif step.step == "delete":
+                with suppress(NotFoundException):  # another manager was quicker
+                    self._request("delete", self._app.api.delete_app_token1_with_http_info, token)
+            else:
+                end = self._after(self._app.keep_disabled)
+                off = names.OFF.format(self._name, end)
+                with suppress(NotFoundException):  # another manager was quicker
+                    self.update(step.step, token, enabled=False, name=off)
+                    due.append(Step("delete", token.id, end))
+        return rules.rotation(group, self.done, due)
+
+    def update(self, step: str, token: TokenDto, **fields: Any) -> TokenDto:
+        """Change a token, and return it as it is then."""
+        body = UpdateTokenDto(**fields)
+        self._request(step, self._app.api.update_app_token_with_http_info, token, body)
+        self.tokens[id_of(token)] = changed = replace(token, **fields)
+        return changed
+
+    def _request(
+        self, step: str, method: Callable[..., Any], token: TokenDto | None, body: _Body = None
+    ) -> TokenDto | None:
+        """Make a request, report it, and return the token of its response."""
+        self.has_acted = True
+        arguments = ([body] if body else []) + [self._app.app_id] + ([token.id] if token else [])
+        try:
+            info = method(*arguments)
+        except ApiException as error:
+            error.forget_response()
+            self._emit(step, token, error.attempts, error)
+            raise
+        data = info[0].data if isinstance(info[0], TokenResponse) else None
+        returned = data.token if data and data.token and data.token.id else None
+        self._emit(step, token or returned, info.attempts)
+        if returned and body and body.name not in (None, returned.name):
+            problem = f"the service calls token {returned.id} {returned.name!a}, not {body.name!a}"
+            raise TokenManagerException(f"{problem}: choose a plainer name, and delete the token")
+        return returned
+
+    def _emit(
+        self, step: str, token: TokenDto | None, attempts: int, error: BaseException | None = None
+    ) -> None:
+        """Report a step to the log and the observer."""
+        token_id, value = (token.id, token.token) if token is not None else (None, None)
+        fingerprint = sha256(value.encode()).hexdigest()[:12] if value else None
+        outcome = "done" if error is None else type(error).__name__
+        subject = self._operation, self._name, step
+        event = Event(*subject, self._app.app_id, token_id, fingerprint, attempts, outcome)
+        if error is None:
+            self.done.append(Step(step, token_id, self._app.clock()))
+        extra = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}
+        logger.info("%s %r: %s of token %s: %s", *subject, token_id, outcome, extra=extra)
+        if self._app.observer is not None:
+            try:
+                self._app.observer(event)
+            except Exception as failure:  # noqa: BLE001  # whatever a stranger's code raises
+                failure.__suppress_context__ = True  # what publish raised may hold the value
+                logger.exception("%s %r: the observer failed", *event[:2], extra=extra)
+
+    def warn(self, text: str) -> None:
+        """Log what a person has to look at."""
+        extra = {"stcloud_manager_operation": self._operation, "stcloud_manager_name": self._name}
+        logger.warning("%s %r: %s", self._operation, self._name, text, extra=extra)
+
+    def _after(self, delay: timedelta) -> datetime:
+        """Return the moment after a delay in whole seconds; rounded up, unless it is now."""
+        moment = self._app.clock().astimezone(UTC) + delay
+        return moment.replace(microsecond=0) + timedelta(seconds=bool(delay and moment.microsecond))

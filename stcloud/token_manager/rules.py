@@ -1,0 +1,195 @@
+"""What follows from the names of an app's tokens: pure functions, without requests or a clock.
+
+The protocol, in short. ``rotate`` makes a token [next] and publishes it. When ``publish`` has
+returned, it names the predecessors [old, next is <id>]: each of these *successors* was published.
+Then the new token gets the plain name. Nothing is undone: an exception of ``publish`` does not show
+who has the token, so the next ``rotate`` publishes the same one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from stcloud.exceptions import TokenDriftException, TokenManagerException
+from stcloud.models import TokenDto
+from stcloud.token_manager.names import Kind, ParsedName, parse_name
+
+ABANDONED = timedelta(hours=1)  # no call of ensure takes as long
+
+
+class Step(NamedTuple):
+    """What was done, or is due, with a token."""
+
+    step: str
+    """``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or ``delete``."""
+    token_id: int | None
+    """The token's id; None if no token was made."""
+    at: datetime
+    """When it was done, or from when on it is due, in UTC."""
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.token_id} at {self.at:%Y-%m-%d %H:%M:%SZ}"
+
+
+class Rotation(NamedTuple):
+    """How far the rotation of a name is; ``print`` shows it without the token's value."""
+
+    name: str
+    """The name, without a mark."""
+    token: TokenDto | None
+    """The current token, its value included; None if there is none."""
+    done: tuple[Step, ...]
+    """What this call has done, in order."""
+    due: tuple[Step, ...]
+    """``publish`` and ``retire`` are left to ``rotate``, all else to ``finish_rotations``."""
+    warnings: tuple[str, ...] = ()
+    """What a person has to look at."""
+
+    def __str__(self) -> str:
+        head = f"{self.name}: token {self.token.id}" if self.token else f"{self.name}: no token"
+        rows = ("done", self.done), ("due", self.due), ("warning", self.warnings)
+        return "\n  ".join([head, *(f"{kind}: {each}" for kind, row in rows for each in row)])
+
+
+class TokenGroup:
+    """The tokens that belong to one name, the oldest first."""
+
+    def __init__(self, name: str, tokens: Iterable[TokenDto]) -> None:
+        self.name = name
+        self._all: list[tuple[TokenDto, ParsedName]] = [
+            (token, parse_name(token.name or "")) for token in sorted(tokens, key=id_of)
+        ]
+        marks = [(mark.successor, mark.date) for _, mark in self._all]
+        self.successors: list[tuple[int, datetime]] = [
+            (successor, date) for successor, date in marks if successor and date
+        ]
+
+    def of_kind(self, *kinds: Kind) -> list[TokenDto]:
+        """Return the tokens with such marks."""
+        return [token for token, mark in self._all if mark.kind in kinds]
+
+    def dated(self, kind: Kind) -> list[tuple[TokenDto, datetime]]:
+        """Return the tokens with such a mark, each with the date in its name."""
+        return [(token, mark.date) for token, mark in self._all if mark.kind == kind and mark.date]
+
+    @property
+    def current(self) -> TokenDto | None:
+        """The newest enabled published token; else a successor without the name, or one with it."""
+        published = {successor for successor, _ in self.successors}
+        named = self.of_kind("named")
+        lacking = [token for token in self.of_kind("next") if token.id in published]
+        enabled = [token for token in named + lacking if token.enabled]
+        return max(enabled or lacking or named, key=id_of, default=None)
+
+    @property
+    def candidate(self) -> TokenDto | None:
+        """The token to publish next: of those that fit, the oldest.
+
+        It is enabled, has the current one's rights, and is newer than it and all successors.
+        """
+        current = self.current
+        if current is None:
+            return None
+        newest = max(id_of(current), *(successor for successor, _ in self.successors), 0)
+        wanted = {**rights(current), "enabled": True}
+        newer = (token for token in self.of_kind("next") if id_of(token) > newest)
+        return next((token for token in newer if not drift(token, wanted)), None)
+
+    def unused(self, wanted: Mapping[str, bool]) -> TokenDto | None:
+        """Return the oldest [new] token as wanted: nobody has it."""
+        return next((token for token in self.of_kind("new") if not drift(token, wanted)), None)
+
+
+def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
+    """Return what is to be done with a name's tokens, each with its date, in this order.
+
+    Nothing is, unless there is an enabled current token; and it must have the name first.
+    """
+    current = group.current
+    if current is None or not current.enabled:
+        return []
+    if current.name != group.name:
+        return [Step("promote", current.id, now)]
+    dated: list[tuple[str, TokenDto, datetime]] = [
+        ("delete", token, date) for token, date in group.dated("off") if not token.enabled
+    ]
+    for token in group.of_kind("new"):
+        if token.created_at is not None:
+            dated.append(("disable", token, token.created_at + ABANDONED))
+    for token in group.of_kind("next"):  # before the old ones, whose names are the evidence
+        date = max((end for newer, end in group.successors if newer > id_of(token)), default=None)
+        step = "disable" if date else "publish"
+        dated.append((step, token, date or token.created_at or now))
+    dated += [("disable", token, date) for token, date in group.dated("old")]
+    dated += [("retire", token, now) for token in group.of_kind("named") if token is not current]
+    return [Step(step, token.id, date) for step, token, date in dated]
+
+
+def warnings(group: TokenGroup) -> list[str]:
+    """Return what a person has to look at in a name's tokens, and what to do."""
+    name, current = repr(group.name), group.current
+    if current is None:
+        ids = ", ".join(str(token.id) for token in group.of_kind("new", "next", "old", "off"))
+        return [f"no token has the name {name}; tokens {ids} belong to it: ensure() makes one"]
+    of_current = f"token {current.id}, the current {name}, is disabled: find out why"
+    found = [] if current.enabled else [f"{of_current}, then ensure({name}, enable=True)"]
+    found += [
+        f"token {token.id} ({'en' if token.enabled else 'dis'}abled) has the name {name}, too; "
+        f"{current.id} is current: rename the other one, or the next rotate() retires it"
+        for token in group.of_kind("named")
+        if token is not current
+    ]
+    return found + [
+        f"token {token.id}, {token.name!r}, is enabled: disable it, or rename it if it is in use"
+        for token in group.of_kind("off")
+        if token.enabled
+    ]
+
+
+def rotation(group: TokenGroup, done: Sequence[Step], due: Sequence[Step]) -> Rotation:
+    """Return how far the rotation of a name is."""
+    return Rotation(group.name, group.current, tuple(done), tuple(due), tuple(warnings(group)))
+
+
+def group_tokens(tokens: Iterable[TokenDto]) -> dict[str, TokenGroup]:
+    """Return the tokens by the names that they belong to."""
+    by_name: dict[str, list[TokenDto]] = {}
+    for token in tokens:
+        by_name.setdefault(parse_name(token.name or "").name, []).append(token)
+    return {name: TokenGroup(name, members) for name, members in by_name.items()}
+
+
+def id_of(token: TokenDto) -> int:
+    """Return a token's id; ids grow."""
+    return token.id or 0
+
+
+def rights(token: TokenDto) -> dict[str, bool]:
+    """Return what a successor must be; TokenManagerException if the service leaves it out."""
+    if token.readable is None or token.writeable is None:
+        raise TokenManagerException(f"the service leaves out the rights of token {token.id}")
+    return {"readable": token.readable, "writeable": token.writeable}
+
+
+def drift(token: TokenDto, wanted: Mapping[str, object]) -> dict[str, Any]:
+    """Return what of a token differs from what is wanted."""
+    return {name: getattr(token, name) for name in wanted if getattr(token, name) != wanted[name]}
+
+
+def require_rights(token: TokenDto, wanted: Mapping[str, bool]) -> None:
+    """Raise TokenDriftException if a token has other rights."""
+    found = drift(token, wanted)
+    if found:
+        made = ", ".join(f"{name}={value}" for name, value in found.items())
+        text = f"token {token.id}, {token.name!r}, was made with {made}, which cannot be changed"
+        text += f": call ensure() with {made}, or choose another name"
+        raise TokenDriftException(text, {name: wanted[name] for name in found}, found)
+
+
+def require_enabled(token: TokenDto, advice: str) -> None:
+    """Raise TokenDriftException if a token is disabled."""
+    if not token.enabled:
+        text = f"token {token.id}, {token.name!r}, is disabled: find out why, then {advice}"
+        raise TokenDriftException(text, {"enabled": True}, {"enabled": token.enabled})

@@ -261,10 +261,10 @@ def test_nightly_program(
         '        raise OSError("vault is sealed")\n',
         encoding="utf-8",
     )
-    for name in ("shipper", "billing"):
-        observed.manager.ensure(name)  # 789 and 790; the service's clock is moved, and they are old
+    observed.start()
     observed.sandbox.clock = lambda: datetime.now(UTC) - timedelta(days=40)
-    observed.start("shipper", "billing")
+    for name in ("shipper", "billing"):
+        observed.manager.ensure(name)  # 789 and 790
     observed.sandbox.clock = lambda: datetime.now(UTC)
     monkeypatch.setenv("SEMATEXT_HOST", observed.sandbox.url)
     monkeypatch.setenv("SEMATEXT_API_KEY", observed.sandbox.api_key)

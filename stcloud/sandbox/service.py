@@ -57,7 +57,8 @@ class Sandbox:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
-        self.clock: Callable[[], datetime] = clock or partial(datetime.now, UTC)
+        self._first_clock: Callable[[], datetime] = clock or partial(datetime.now, UTC)
+        self.clock: Callable[[], datetime] = self._first_clock
         self._parts: tuple[Store, Server, App] | None = None
 
     def start(self) -> None:
@@ -108,6 +109,7 @@ class Sandbox:
 
         Requests in flight are ended first, so that none of them changes what comes afterwards.
         """
+        self.clock = self._first_clock
         self.clear_faults()
         self._running[1].drop_connections()
         self._running[0].reset()

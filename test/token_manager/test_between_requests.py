@@ -4,7 +4,6 @@ import json
 import pickle
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -217,28 +216,6 @@ def test_ensure_takes_no_disabled_leftover(
     create(api, service.sandbox, names.NEW.format(NAME))
     api.update_app_token({"enabled": False}, service.sandbox.app_id, 789)
     assert manager.ensure(NAME, enable=True).id == 790
-
-
-async def coroutine(_: stcloud.TokenDto) -> None: ...
-
-
-async def asynchronous_generator(_: stcloud.TokenDto) -> AsyncIterator[None]:
-    yield None
-
-
-def generator(_: stcloud.TokenDto) -> Iterator[None]:
-    yield
-
-
-@pytest.mark.parametrize("publish", [coroutine, asynchronous_generator, generator])
-def test_what_has_not_run_has_not_published(
-    manager: TokenManager, service: Service, publish: Callable[[stcloud.TokenDto], object]
-) -> None:
-    """A coroutine or a generator would never run."""
-    manager.ensure(NAME)
-    with pytest.raises(TypeError, match="plain function"):
-        manager.rotate(NAME, publish)
-    assert service.kinds == [("named", True)]
 
 
 def test_lost_response_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:

@@ -45,7 +45,7 @@ class Service:
 
     def ask(self, *request: Any) -> Any:
         if not self.responses:
-            self.pending = request
+            self.pending = self.pending or request  # a handler may make another on the way out
             raise Paused
         outcome, result, self.hour = self.responses.pop(0)
         if outcome == "refused":

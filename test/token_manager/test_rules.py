@@ -83,7 +83,9 @@ def check(group: TokenGroup) -> None:
     assert {*by_step["delete"]} == ids([each for each in off if not each.enabled])
     assert {*by_step["retire"]} == ids(group.of_kind("named")) - {current.id}
     next_ = ids(group.of_kind("next"))
-    assert {*by_step["publish"]} | {*by_step["disable"]} >= next_
+    newest = max((each for each, _ in group.successors), default=0)
+    assert {*by_step["publish"]} == {number for number in next_ if number and number >= newest}
+    assert {*by_step["disable"]} >= next_ - {*by_step["publish"]}
     assert {*by_step["disable"]} - next_ == ids(group.of_kind("new", "old"))
     if candidate is not None:  # whoever has it keeps it
         assert candidate.id in by_step["publish"]

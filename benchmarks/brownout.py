@@ -5,7 +5,7 @@ uses, from :mod:`stcloud.retry`. Beside them stand no retry, the same policy wit
 ``Retry(3)`` of urllib3, whose own objects decide.
 
 Time runs in steps of 10 ms. Calls come at random (Poisson), for all of a client's threads together:
-a call does not wait for the one before it, so that slow answers do not lessen the load. All calls
+a call does not wait for the one before it, so that slow responses do not lessen the load. All calls
 are reads, which may always be retried. docs/reliability.md describes the rest of the model.
 """
 
@@ -76,7 +76,7 @@ def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
 
 
 class Urllib3Track:
-    """urllib3's own decisions for ``Retry(3)``, told that a 503 may be retried."""
+    """urllib3's own decisions for ``Retry(3)``, with 503 among what may be retried."""
 
     __slots__ = ("_retry",)
     START = Retry(3, status_forcelist=[503])  # back-off factor 0, as Retry has it
@@ -102,7 +102,7 @@ class Service(NamedTuple):
     queue: float
     """It may wait, if the healthy service would serve all who wait in this many seconds."""
     rejects: bool
-    """Whether a request too many gets 503 at once; else it is never answered."""
+    """Whether a request too many gets 503 at once; else it gets no response."""
 
 
 SERVICES = {
@@ -542,7 +542,7 @@ def write(clients: int, runs: Sequence[Run]) -> None:
 
 
 def main() -> None:
-    """Simulate all that the page shows, and tell how it goes on."""
+    """Simulate all that the page shows, and report the progress."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clients", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--write", action="store_true", help="update docs/reliability.md")

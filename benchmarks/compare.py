@@ -2,7 +2,7 @@
 
 Makes an environment for each peer, starts a server and a worker process for each peer, and lets
 them work in turn, round by round, so that whatever else the machine does meets all of them alike. A
-ratio is taken within each round; the median of these counts. docs/performance.md tells the rest.
+ratio is taken within each round; the median of these counts. docs/performance.md has the rest.
 
 It needs nothing but Python, Java for the generated client, and a package index for the peers.
 """
@@ -86,7 +86,7 @@ class Case(NamedTuple):
     name: str
     title: str
     kind: str
-    """What the worker is told to do, or "start"."""
+    """What the worker is to do, or "start"."""
     size: int = 0
     """Tokens in the list."""
     calls: int = 1
@@ -334,13 +334,13 @@ class Worker:
 
 
 class Progress:
-    """One line that tells how it goes on."""
+    """One line that shows the progress."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
         self._interactive = sys.stderr.isatty()
 
-    def tell(self, text: str, *, passing: bool = True) -> None:
+    def report(self, text: str, *, passing: bool = True) -> None:
         """Show a line in place of the one before; of what passes, a log gets nothing."""
         line = f"[{time.monotonic() - self._begin:4.0f} s] {text}"
         if self._interactive:
@@ -357,7 +357,7 @@ class Progress:
 
 def measure(case: Case, workers: Mapping[str, Worker], progress: Progress) -> Samples:
     """Let the peers work in turn; each round begins with another of them."""
-    progress.tell(f"{case.text} ({case.rounds} rounds)", passing=False)
+    progress.report(f"{case.text} ({case.rounds} rounds)", passing=False)
     names = [name for name in workers if case.slow_too or name in HERE_PEERS]
     samples: Samples = {name: [] for name in names}
     for name in names:
@@ -368,7 +368,7 @@ def measure(case: Case, workers: Mapping[str, Worker], progress: Progress) -> Sa
             break
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            progress.tell(f"{case.text}: round {number + 1} of {case.rounds}, {name}")
+            progress.report(f"{case.text}: round {number + 1} of {case.rounds}, {name}")
             samples[name].append(workers[name].do(case))
     return samples
 
@@ -530,7 +530,7 @@ def environments(
     pythons: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     for name in names:
-        progress.tell(f"environment of {name}", passing=False)
+        progress.report(f"environment of {name}", passing=False)
         try:
             pythons[name] = python_of(folder, PEERS[name].environment)
         except Skipped as reason:
@@ -538,9 +538,9 @@ def environments(
     return pythons, skipped
 
 
-def chosen(given: str | None, all_names: Sequence[str], always: Sequence[str] = ()) -> list[str]:
+def chosen(passed: str | None, all_names: Sequence[str], always: Sequence[str] = ()) -> list[str]:
     """Return the names of a list with commas, in their usual order; all if there is none."""
-    wanted = set(all_names if given is None else given.split(","))
+    wanted = set(all_names if passed is None else passed.split(","))
     if unknown := wanted - set(all_names):
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(all_names)}")
     return [name for name in all_names if name in wanted or name in always]

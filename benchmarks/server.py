@@ -1,4 +1,4 @@
-"""Answers with lists of tokens, as quickly as it can, so that its time does not hide the clients'.
+"""Responds with lists of tokens, as quickly as it can, so that its time does not hide the clients'.
 
 It knows no more of HTTP than that: keep-alive, GET, and app N has N tokens. It prints its port, and
 ends when its standard input does. compare.py starts it, as a process of its own.
@@ -52,7 +52,7 @@ def requests(connection: socket.socket) -> Iterator[bytes]:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer a client until it goes."""
+    """Serve a client until it goes."""
     with connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:

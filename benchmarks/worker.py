@@ -1,4 +1,4 @@
-"""Does one peer's work and tells how long it took: a process for each peer, in its environment.
+"""Does one peer's work and reports how long it took: a process for each peer, in its environment.
 
 It reads commands from standard input and writes results to standard output, one JSON object in a
 line each, and ends when its standard input does. compare.py starts it. Peers are imported by name,
@@ -161,7 +161,7 @@ def threads(peer: Peer, size: int, count: int) -> dict[str, float]:
 
 
 def memory(peer: Peer, size: int, count: int) -> dict[str, float]:
-    """Return the bytes that answers hold, according to tracemalloc."""
+    """Return the bytes that responses hold, according to tracemalloc."""
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()

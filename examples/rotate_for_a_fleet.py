@@ -126,7 +126,7 @@ def again(view: View, call: Callable[[], Result]) -> Result:
         try:
             return call()
         except (stcloud.ApiException, PartlyPublishedError) as error:
-            view.tell(f"{type(error).__name__}, so the call is made again")
+            view.report(f"{type(error).__name__}, so the call is made again")
             view.wait()
 
 
@@ -174,7 +174,7 @@ class Agent:
         self.reload_at = time.monotonic() + self.reload
 
     def run(self, http: urllib3.PoolManager, url: str, stop: threading.Event) -> None:
-        """Ship until told to stop, and then once more, as an agent does that is shut down."""
+        """Ship until it is to stop, and then once more, as an agent does that is shut down."""
         stopping = False
         while not stopping:
             stopping = stop.wait(PAUSE)
@@ -214,9 +214,9 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        given = self.headers["Authorization"].removeprefix("Bearer ")
+        value = self.headers["Authorization"].removeprefix("Bearer ")
         writing = [each.token for each in self.tokens() if each.enabled and each.writeable]
-        self.send_response_only(200 if given in writing else 403)
+        self.send_response_only(200 if value in writing else 403)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -254,12 +254,12 @@ class View:
         return sum(each.shipped for each in self.agents), sum(each.refused for each in self.agents)
 
     def observe(self, event: Event) -> None:
-        """Tell a step of the manager's."""
+        """Show a step of the manager's."""
         sent = f" at attempt {event.attempts}" if event.attempts > 1 else ""
         token = f"token {event.token_id} {event.fingerprint}" if event.token_id else "a token"
-        self.tell(f"{event.operation}: {event.step} {token}: {event.outcome}{sent}")
+        self.report(f"{event.operation}: {event.step} {token}: {event.outcome}{sent}")
 
-    def tell(self, step: str) -> None:
+    def report(self, step: str) -> None:
         self.last.append(f"{time.monotonic() - self.start:5.1f} s  {step}")
         if not sys.stdout.isatty():
             print(self.last[-1], flush=True)

@@ -89,7 +89,7 @@ class Lifecycle:
         return (data and data.tokens) or []
 
     def own(self) -> list[stcloud.TokenDto]:
-        """Find our token by its name: the response that tells its id may be empty, or get lost."""
+        """Find our token by its name: the response with its id may be empty, or get lost."""
         return [token for token in self.tokens() if token.name == self.name]
 
     def own_id(self) -> str:

@@ -17,7 +17,7 @@ from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
-from stcloud.rest import Limits, RawResponse, RestClient, Timeouts
+from stcloud.rest import CallLimits, RawResponse, RestClient, Timeouts
 from stcloud.retry import RetryBudget, RetryState
 from stcloud.version import __version__
 
@@ -411,7 +411,7 @@ class ApiClient:
             async_req=bool(passed.get("async_req")),
             data_only=data_only or bool(passed.get("_return_http_data_only")),
             raw=not passed.get("_preload_content", True),
-            limits=Limits(self.configuration, passed.get("_request_timeout")),
+            limits=CallLimits(self.configuration, passed.get("_request_timeout")),
         )
 
     def _build_headers(self, overrides: Mapping[str, str]) -> dict[str, str]:

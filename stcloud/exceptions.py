@@ -157,7 +157,7 @@ class UnexpectedResponseException(ApiException):
     """A 2xx response that is not what the API's contract says; ``message`` names the place."""
 
     def forget_response(self) -> None:
-        """Drop the body, and the exception of the parser, which holds what it was given."""
+        """Drop the body, and the exception of the parser, which holds its input."""
         super().forget_response()
         _forget_causes(self)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
-from stcloud._transport.timeouts import Limits
+from stcloud._transport.timeouts import CallLimits
 from stcloud.models.model import Model
 
 R = TypeVar("R")
@@ -56,7 +56,7 @@ class CallOptions:
         async_req: bool,
         data_only: bool,
         raw: bool,
-        limits: Limits,
+        limits: CallLimits,
     ) -> None:
         self.async_req = async_req
         self.data_only = data_only

@@ -19,13 +19,13 @@ from stcloud._transport.errors import (
     outcome_for_failure,
 )
 from stcloud._transport.pools import Pools
-from stcloud._transport.timeouts import LimitReached, Limits, Timeouts
+from stcloud._transport.timeouts import CallLimits, LimitReached, Timeouts
 from stcloud.configuration import Configuration
 from stcloud.exceptions import ApiException, UnexpectedResponseException
 from stcloud.operation import Request
 from stcloud.retry import Outcome
 
-__all__ = ["ApiException", "Limits", "RawResponse", "RestClient", "Timeouts"]
+__all__ = ["ApiException", "CallLimits", "RawResponse", "RestClient", "Timeouts"]
 
 RawResponse: TypeAlias = urllib3.BaseHTTPResponse
 """What ``_preload_content=False`` returns: urllib3's response, its body not read yet."""

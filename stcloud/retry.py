@@ -68,12 +68,12 @@ class RetryPolicy(NamedTuple):
     attempts: int = 4
     """Attempts of a call at most, the first included."""
     backoff: float = 0.75
-    """The first wait is drawn from half of this to all of it; each further one is twice as long.
+    """The first wait is random, from half of this to all of it; each further one is twice as long.
 
     So the four attempts span at least 2.6 seconds: a service that restarts in two is ridden out.
     """
     backoff_max: float = 8
-    """No wait is drawn from more than this."""
+    """No wait is longer than this, unless the service asks for it."""
     retry_after_max: float = 60
     """If the service asks for a longer wait, the call fails at once."""
     budget: float = 20

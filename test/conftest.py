@@ -86,8 +86,8 @@ def connect(sandbox: Sandbox) -> Iterator[Callable[..., stcloud.TokensApiControl
     with ExitStack() as clients:
 
         def connect(**settings: Any) -> stcloud.TokensApiControllerApi:
-            given = {"host": sandbox.url, "api_key": sandbox.api_key, "retries": policy, **settings}
-            client = stcloud.ApiClient(stcloud.Configuration(**given))
+            args = {"host": sandbox.url, "api_key": sandbox.api_key, "retries": policy, **settings}
+            client = stcloud.ApiClient(stcloud.Configuration(**args))
             return stcloud.TokensApiControllerApi(clients.enter_context(client))
 
         yield connect
@@ -120,7 +120,7 @@ def remote(httpserver: HTTPServer) -> Iterator[stcloud.TokensApiControllerApi]:
 
 @pytest.fixture
 def respond(httpserver: HTTPServer) -> Callable[..., None]:
-    """Tell the server what to respond from now on."""
+    """Set what the server responds from now on."""
 
     def respond(body: str | bytes = "", status: int = 200, **headers: str) -> None:
         httpserver.clear()

@@ -30,7 +30,7 @@ def client(remote: stcloud.TokensApiControllerApi) -> stcloud.ApiClient:
 def test_call_api_reaches_any_path(
     client: stcloud.ApiClient, respond: Respond, httpserver: HTTPServer
 ) -> None:
-    """Path, query, headers and body are sent as given, and the response's JSON comes back."""
+    """Path, query, headers and body are sent as passed, and the response's JSON comes back."""
     respond('{"data": {"apps": []}, "success": true}', 200, X_Seen="yes")
     data, status, headers = client.call_api(
         "/users-web/api/v3/apps/{name}",
@@ -241,7 +241,7 @@ def test_default_headers_are_sent(
 def test_authorization_can_be_a_default_header(
     respond: Respond, remote: stcloud.TokensApiControllerApi, httpserver: HTTPServer
 ) -> None:
-    """A client given the header itself needs no key; a configured key goes first."""
+    """A client with the header itself needs no key; a configured key goes first."""
     respond('{"success": true}')
     configuration = stcloud.Configuration(host=remote.api_client.configuration.host)
     with stcloud.ApiClient(configuration, "authorization", "apiKey own") as client:
@@ -259,7 +259,7 @@ def test_authorization_can_be_a_default_header(
 def test_bad_header_is_refused(
     name: str, value: str, client: stcloud.ApiClient, httpserver: HTTPServer
 ) -> None:
-    """A header that would break the request is refused wherever it is given."""
+    """A header that would break the request is refused wherever it is passed."""
     for give in (
         lambda: client.set_default_header(name, value),
         lambda: client.default_headers.update({name: value}),
@@ -290,7 +290,7 @@ def test_header_name_that_is_no_text_is_a_type_error(client: stcloud.ApiClient) 
 
 
 def test_fields_of_wrong_types_are_type_errors(client: stcloud.ApiClient) -> None:
-    """Wherever a model is given."""
+    """Wherever a model is passed."""
     name: Any = 3
     body = stcloud.CreateTokenDto(name=name)
     with pytest.raises(TypeError, match=r"CreateTokenDto\.name: expected str"):
@@ -334,7 +334,7 @@ def test_content_type_can_be_another(
 def test_time_limit_of_a_call_allows_as_much_silence(
     client: stcloud.ApiClient, httpserver: HTTPServer
 ) -> None:
-    """A call that may take longer is not ended by the configured silence."""
+    """A call that may take longer is not ended by the configured read timeout."""
 
     def respond_late(_: werkzeug.wrappers.Request) -> Response:
         time.sleep(0.5)

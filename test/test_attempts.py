@@ -1,4 +1,4 @@
-"""What is tried again, and what not: each kind of failure, met by each operation."""
+"""What is retried, and what not: each kind of failure, met by each operation."""
 
 import logging
 import socket
@@ -66,7 +66,7 @@ CELLS.remove(("cut_body after", "delete_app_token1"))  # the second attempt's 40
 
 
 class Watch:
-    """Tells what happened to the tokens since it was made; there is one at first."""
+    """Reports what happened to the tokens since it was made; there is one at first."""
 
     def __init__(self, api: stcloud.TokensApiControllerApi) -> None:
         self._api = api

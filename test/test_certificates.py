@@ -165,7 +165,7 @@ def test_context_of_truststore(
 def test_refused_client_certificate_is_reported_as_such(
     version: ssl.TLSVersion, authority: trustme.CA, ca_file: Path, tmp_path: Path
 ) -> None:
-    """Every time, also where TLS 1.3 tells only after the request began to be sent."""
+    """Every time, also where TLS 1.3 reports it only after the request began to be sent."""
     context = server_context(authority, verify_mode=ssl.CERT_REQUIRED, minimum_version=version)
     context.maximum_version = version
     stranger = tmp_path / "stranger.pem"

@@ -49,7 +49,7 @@ assert len(api.get_app_tokens1(789).data.tokens) == 20
 def test_sixteen_threads_share_ten_connections(
     sandbox: Sandbox, connect: Connect, connections: list[object]
 ) -> None:
-    """Each thread gets its own answers, over ten connections at most, none thrown away."""
+    """Each thread gets its own responses, over ten connections at most, none thrown away."""
     api = connect(connection_pool_maxsize=10)
 
     def work(app_id: int) -> None:

@@ -242,7 +242,7 @@ def test_echoed_key_of_any_form_is_masked(
 
 
 def test_short_key_damages_nothing(remote: Api, respond: Callable[..., None]) -> None:
-    """A key too short to be a secret is not searched for in answers."""
+    """A key too short to be a secret is not searched for in responses."""
     remote.api_client.configuration.api_key["Authorization"] = "s"
     respond(REFUSAL, 400)
     assert failure(remote).body == REFUSAL

@@ -25,7 +25,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def counts(output: str) -> list[int]:
-    """Return the faults met, and the lines shipped and refused, which the last line tells."""
+    """Return the faults met, and the lines shipped and refused, from the last line."""
     return [int(count) for count in re.findall(r"\d+", output.splitlines()[-1])]
 
 

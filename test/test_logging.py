@@ -1,4 +1,4 @@
-"""What the logger tells: one line for each call, with fields, without secrets."""
+"""What the logger reports: one line for each call, with fields, without secrets."""
 
 import logging
 import re

@@ -34,7 +34,7 @@ def this_client(differences: Any) -> dict[str, Any]:
 
 
 def test_page_lists_every_difference(differences: Any, this_client: dict[str, Any]) -> None:
-    """The page's tables are those that are drawn from the record and from this client."""
+    """The page's tables are those that are generated from the record and from this client."""
     page = differences.PAGE.read_text(encoding="utf-8")
     tables = differences.tables(differences.load_record(), this_client)
     hint = "to update the page: python test/migrating/differences.py"

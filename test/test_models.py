@@ -172,7 +172,7 @@ def test_model_copies_and_pickles(case: Case) -> None:
 
 @every_model
 def test_model_keeps_unknown_fields(case: Case) -> None:
-    """What a newer service adds is kept, compared, and given back."""
+    """What a newer service adds is kept, compared, and returned."""
     newer = case.model.from_json({**case.document, "later": {"x": 1}})
     assert newer.additional_properties == {"later": {"x": 1}}
     assert newer != case.example
@@ -403,7 +403,7 @@ def test_models_of_ones_own_may_have_postponed_annotations() -> None:
 
 
 def test_ordinary_lists_are_read_the_quick_way() -> None:
-    """A list as the service answers it does not fall back to reading object by object."""
+    """A list as the service returns it does not fall back to reading object by object."""
     assert TokenDto.from_columns([TOKEN_JSON, {**TOKEN_JSON, "name": None}] * 16) is not None
 
 

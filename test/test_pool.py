@@ -144,7 +144,7 @@ def test_no_slot_is_lost_or_given_twice() -> None:
 
 
 def test_slot_that_comes_at_the_last_moment_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A waiter whose time is over, while it is being served, takes what it is given."""
+    """A waiter whose time is over, while it is being served, takes what it gets."""
     queue = ConnectionQueue(1)
     queue.get()
     slot = Slot()

@@ -87,7 +87,7 @@ def test_recorded_calls_are_replayed(
 
 
 def test_call_that_was_not_recorded_is_refused(connect: Connect, cassette: Path) -> None:
-    """When replaying, nothing goes to a server, and nothing is tried again."""
+    """When replaying, nothing goes to a server, and nothing is retried."""
     with recorder.use_cassette(cassette):
         connect().get_app_tokens1(789)
     api = connect()

@@ -20,7 +20,7 @@ from scripted_server import Reply, ScriptedServer, unused_address
 import stcloud
 from stcloud import rest
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineSocketIO
-from stcloud._transport.timeouts import Clock, Limits, Timeouts
+from stcloud._transport.timeouts import CallLimits, Clock, Timeouts
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -54,7 +54,7 @@ def test_each_wait_is_for_what_is_left() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         clock = Clock()
-        clock.timeouts = Timeouts(Limits(stcloud.Configuration(deadline=20), None))
+        clock.timeouts = Timeouts(CallLimits(stcloud.Configuration(deadline=20), None))
         theirs.send(b"a")
         time.sleep(0.01)
         assert DeadlineSocketIO(ours, clock, None).readinto(bytearray(1)) == 1
@@ -316,7 +316,7 @@ def test_deadline_that_has_passed_is_a_time_out(sandbox: Sandbox) -> None:
 
 
 def test_time_limits_are_finite_by_default() -> None:
-    """Nobody waits for ever: 5 seconds to connect, 30 of silence."""
+    """Nobody waits for ever: 5 seconds to connect, 30 for each read."""
     configuration = stcloud.Configuration()
     assert (configuration.connect_timeout, configuration.read_timeout) == (5, 30)
 

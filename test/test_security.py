@@ -284,7 +284,7 @@ def test_proxy_that_is_down_is_told(sandbox: Sandbox) -> None:
 def test_debug_shows_no_secret(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With debug on, one line tells of each attempt, and neither key nor token is in any log."""
+    """With debug on, one line reports each attempt, and neither key nor token is in any log."""
     caplog.set_level(logging.DEBUG)
     configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key, debug=True)
     with stcloud.ApiClient(configuration) as client:

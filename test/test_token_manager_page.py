@@ -215,14 +215,14 @@ def test_rotation_is_undone_by_hand(
     assert new is not None
     steps = instructions()
     steps.insert(0, steps.pop(begin_with))
-    given = new.token
+    value = new.token
     for step in steps:
         token = new if "the new token" in step else old
         change: dict[str, object] = {}
         if step.startswith("Enable"):
             change = {"enabled": True}
         elif step.startswith("Give everyone"):
-            given = token.token
+            value = token.token
         elif step.startswith("Rename"):
             change = {"name": coded(step)[0]}
         else:
@@ -230,8 +230,8 @@ def test_rotation_is_undone_by_hand(
             change = {"enabled": False}
         if change:
             observed.api.update_app_token(change, observed.app_id, token.id or 0)
-        assert given in [each.token for each in observed.tokens if each.enabled]
-    assert given == old.token == manager.ensure(NAME).token
+        assert value in [each.token for each in observed.tokens if each.enabled]
+    assert value == old.token == manager.ensure(NAME).token
     for days in (1, 3):
         observed.clock.ahead = timedelta(days=days)
         manager.finish_rotations()
@@ -246,7 +246,7 @@ def test_rotation_is_undone_by_hand(
 def test_nightly_program(
     observed: Observed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What fails is tried again the next night, with the same token, and nothing else is."""
+    """What fails is retried the next night, with the same token, and nothing else is."""
     (program,) = [
         node for node in PAGE.walk() if node.type == "fence" and "rotate_nightly" in node.info
     ]

@@ -47,8 +47,8 @@ def tracer(provider: TracerProvider) -> Tracer:
 
 
 def attributes(span: ReadableSpan) -> tuple[object, ...]:
-    given = span.attributes or {}
-    return tuple(given.get(f"http.{name}") for name in ("method", "url", "status_code"))
+    attributes = span.attributes or {}
+    return tuple(attributes.get(f"http.{name}") for name in ("method", "url", "status_code"))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -85,7 +85,7 @@ def test_attempt_is_a_span(
     faults: list[Fault],
     statuses: list[int | None],
 ) -> None:
-    """There are as many spans as attempts; those without a response tell of the error."""
+    """There are as many spans as attempts; those without a response have the error."""
     api = connect()
     for fault in faults:
         sandbox.fail_next("get_app_tokens1", fault)

@@ -116,7 +116,7 @@ def failure_within(connect: Connect, limits: dict[str, float], operation: str) -
 def test_drip_ends_with_the_deadline(
     sandbox: Sandbox, connect: Connect, seconds: float, limit: str
 ) -> None:
-    """A response that never pauses for long is given up all the same, before its 15 s."""
+    """A response that never pauses for long is abandoned all the same, before its 15 s."""
     for _ in range(3):
         connect().create_app_token({"name": "x" * 10_000}, 789)
     sandbox.fail_next(None, Fault.drip(seconds))

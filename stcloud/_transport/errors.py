@@ -50,7 +50,7 @@ _TRANSPORT = {"stcloud", "urllib3", "http", "ssl", "socket", "gevent", "eventlet
 def is_foreign(error: BaseException) -> bool:
     """Return whether it is a TimeoutError that other code raised, in a signal handler for example.
 
-    Sockets raise the built-in one, and so does everyone else: only the frame tells them apart.
+    Sockets raise the built-in one, and so does everyone else: only the frame shows which.
     """
     traceback = error.__traceback__
     if traceback is None or not isinstance(error, TimeoutError):

@@ -19,7 +19,7 @@ _SETTINGS: Final[dict[Kind, str]] = {
 }
 
 
-class Limits:
+class CallLimits:
     """The limits of a call in seconds, each with the name of the setting or option it comes from.
 
     Attributes:
@@ -61,7 +61,7 @@ class LimitReached(TimeoutError):
 class Timeouts:
     """The limits of one call, whose deadline begins now."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallLimits) -> None:
         self.limits = limits
         self._end = time.monotonic() + limits.deadline
 

@@ -1,4 +1,4 @@
-"""What is asked and what is answered: who may ask, routes, operations, the envelope."""
+"""Requests and responses: who may ask, routes, operations, the envelope."""
 
 from __future__ import annotations
 

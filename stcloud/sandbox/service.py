@@ -23,8 +23,8 @@ class Sandbox:
     Use it in a ``with`` statement, or call ``start()`` and ``close()``.
 
     What the public contract leaves open is chosen here: a token without a name has the name null,
-    ``readable`` and ``writeable`` are true unless given, a new token is enabled, and a null in an
-    update changes nothing. Deleting answers 200. The first token of a new database has the id 789,
+    ``readable`` and ``writeable`` are true by default, a new token is enabled, and a null in an
+    update changes nothing. Deleting returns 200. The first token of a new database has the id 789,
     as the app has, so that the examples of the documentation run as they are pasted.
 
     Args:

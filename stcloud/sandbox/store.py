@@ -19,7 +19,7 @@ _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS app (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS token (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- an id is never given twice
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- no id is used twice
     app_id INTEGER NOT NULL REFERENCES app (id),
     name TEXT,
     value TEXT NOT NULL UNIQUE,
@@ -107,7 +107,7 @@ class Store:
         )
 
     def update(self, app_id: int, token_id: int, fields: Mapping[str, Any]) -> Token:
-        """Change what is given and not None."""
+        """Change the fields that are not None."""
         return self._one(
             "UPDATE token SET enabled = coalesce(?, enabled), name = coalesce(?, name)"
             " WHERE app_id = ? AND id = ? RETURNING *",

@@ -34,7 +34,7 @@ class Event(NamedTuple):
     step: str
     """``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or ``delete``."""
     app_id: Id
-    """As it was given."""
+    """The app's id, as it was passed."""
     token_id: int | None
     """None if no token was made."""
     fingerprint: str | None
@@ -142,7 +142,7 @@ class TokenManager:
         Raises:
             TokenDriftException: it has other rights, which the API cannot change; or it is
                 disabled, and ``enable`` is False.
-            TokenManagerException: the service does not keep names as they are given, say.
+            TokenManagerException: the service changes names, for example.
             ApiException: a request failed; the next call goes on from there.
         """
         wanted = {"readable": readable, "writeable": writeable}
@@ -192,7 +192,7 @@ class TokenManager:
         Raises:
             MissingTokenException: no token has the name, or the new one was removed meanwhile.
             TokenDriftException: the current token, or the new one meanwhile, is disabled.
-            TokenManagerException: the service leaves out rights or values, say.
+            TokenManagerException: the service leaves out rights or values, for example.
             ApiException: a request failed; the next call goes on from there.
         """
         _validators.plain_function("publish", publish)

@@ -1,7 +1,4 @@
-"""What the names of managed tokens mean. docs/token_manager.md shows each one.
-
-The current token has the plain name. The others have a mark after it.
-"""
+"""What the names of managed tokens mean: a plain name, or one with a mark after it."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ def parse_name(name: str) -> ParsedName:
         return ParsedName(found["name"], kind)
     try:
         moment = datetime.fromisoformat(date).replace(tzinfo=UTC)
-    except ValueError:  # the 31st of February, say
+    except ValueError:  # the 31st of February, for example
         return ParsedName(name, "named")
     return ParsedName(found["name"], kind, moment, int(successor) if successor else None)
 

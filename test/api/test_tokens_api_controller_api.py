@@ -237,7 +237,7 @@ def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer)
 def test_bad_time_limit_is_refused(
     limit: Any, error: type[Exception], remote: Api, httpserver: HTTPServer
 ) -> None:
-    """A time limit is a positive number of seconds or a pair of them."""
+    """A timeout is a positive number of seconds or a pair of them."""
     with pytest.raises(error, match="_request_timeout"):
         remote.get_app_tokens1(5, _request_timeout=limit)
     assert httpserver.log == []

@@ -12,7 +12,7 @@ import stcloud
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., ScriptedServer]]:
-    """Start servers that send the given replies."""
+    """Start servers that send these replies."""
     with ExitStack() as servers:
 
         def serve(*replies: Reply | bytes, **options: Any) -> ScriptedServer:

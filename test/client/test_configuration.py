@@ -53,7 +53,7 @@ def test_host_comes_from_the_nearest_source(
 
 
 def test_region_is_a_view_of_the_host() -> None:
-    """Setting the region sets the host, and the host tells the region."""
+    """Setting the region sets the host, and the host shows the region."""
     configuration = Configuration()
     configuration.region = "eu"
     assert (configuration.host, configuration.region) == (EU, "EU")

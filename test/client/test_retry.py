@@ -67,7 +67,7 @@ def test_attempts_are_counted() -> None:
 
 
 def test_waits_grow_and_are_spread() -> None:
-    """A wait is drawn from half of a bound to all of it; the bound doubles up to its maximum."""
+    """A wait is chosen from half of a bound to all of it; the bound doubles up to its maximum."""
     for number, bound in enumerate([0.75, 1.5, 3, 6, 8, 8]):
         drawn: list[float] = []
         for _ in range(400):
@@ -101,9 +101,9 @@ def test_costs_of_a_retry() -> None:
 @pytest.mark.parametrize(("asked", "granted"), [(0, True), (20, True), (60, True), (60.5, False)])
 def test_retry_after_is_a_lower_bound(asked: float, granted: bool) -> None:
     """The wait is at least what the service asks; more than the bound is not waited for."""
-    given = wait(course(), Outcome.THROTTLED, retry_after=asked, remaining=1000)
-    assert (given is not None) == granted
-    assert given is None or asked <= given <= max(asked, 0.75)
+    delay = wait(course(), Outcome.THROTTLED, retry_after=asked, remaining=1000)
+    assert (delay is not None) == granted
+    assert delay is None or asked <= delay <= max(asked, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_retry_after_is_a_lower_bound(asked: float, granted: bool) -> None:
 )
 def test_no_wait_outlasts_the_deadline(remaining: float, granted: bool) -> None:
     """A wait that would end after the deadline is not begun."""
-    given = wait(course(), Outcome.THROTTLED, retry_after=20, remaining=remaining)
-    assert (given is not None) == granted
+    delay = wait(course(), Outcome.THROTTLED, retry_after=20, remaining=remaining)
+    assert (delay is not None) == granted
 
 
 def test_unknown_outcome_is_remembered() -> None:

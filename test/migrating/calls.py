@@ -19,7 +19,7 @@ from typing import Any
 
 from client_cases import clients, models
 from common import CLASSES, KEY, METHODS, MODULES, SECRET, Case, Server, Setting, running
-from operation_cases import answers, arguments, operations
+from operation_cases import arguments, operations, replies
 from setting_cases import settings
 
 import stcloud as installed
@@ -77,7 +77,7 @@ def facts(case: Case, server: Server) -> dict[str, str]:
     configuration.api_key_prefix["Authorization"] = "apiKey"
     client = stcloud.ApiClient(configuration)
     api = stcloud.TokensApiControllerApi(client)
-    server.expect(*case.answers)
+    server.expect(*case.replies)
     found: dict[str, str] = {}
     try:
         result = case.act(Setting(api, client, configuration, server))
@@ -103,8 +103,8 @@ def names() -> Iterator[tuple[str, list[str]]]:
     yield "`stcloud`", sorted(classes)
     for name in MODULES:
         own = vars(importlib.import_module(f"stcloud.{name}"))
-        told = classes if name in ("api", "models") else ()
-        others = [key for key, value in own.items() if key not in told and is_own(value)]
+        covered = classes if name in ("api", "models") else ()
+        others = [key for key, value in own.items() if key not in covered and is_own(value)]
         yield f"`stcloud.{name}`", sorted(others)
     for name in CLASSES:
         yield f"`{name}`", public(getattr(stcloud, name)())
@@ -142,7 +142,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 
 GROUPS = {
     "Operations and options": operations,
-    "Answers": answers,
+    "Answers": replies,
     "Arguments": arguments,
     "Settings": settings,
     "The client": clients,

@@ -12,7 +12,7 @@ import unittest.mock
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from common import ERROR, PATH, SECRET, Case, Setting, body, listing, told, with_attribute
+from common import ERROR, PATH, SECRET, Case, Setting, body, listing, reply, with_attribute
 
 import stcloud as installed
 
@@ -211,7 +211,7 @@ def models() -> Iterator[Case]:
 def exceptions() -> Iterator[Case]:
     """Yield what is done with exceptions."""
     error = importlib.import_module("stcloud.rest").ApiException
-    unauthorized = (told(401, **ERROR),)
+    unauthorized = (reply(401, **ERROR),)
 
     def caught(s: Setting) -> Any:
         try:

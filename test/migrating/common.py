@@ -50,7 +50,7 @@ METHODS = (
 )
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What the server does with a request; status 0 drops the connection."""
 
     body: str = ""
@@ -59,20 +59,20 @@ class Answer(NamedTuple):
     silence: float = 0
 
 
-def told(status: int = 200, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Answer:
+def reply(status: int = 200, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Reply:
     """Return an answer in JSON."""
     named = {"Content-Type": "application/json", **(headers or {})}
-    return Answer(json.dumps(fields), status, named)
+    return Reply(json.dumps(fields), status, named)
 
 
-def one(**fields: Any) -> Answer:
+def one(**fields: Any) -> Reply:
     """Return the answer that has a token, some of its fields changed."""
-    return told(success=True, data={"token": TOKEN | fields})
+    return reply(success=True, data={"token": TOKEN | fields})
 
 
-def many(**fields: Any) -> Answer:
+def many(**fields: Any) -> Reply:
     """Return the answer that has a list of tokens, some fields of the only one changed."""
-    return told(success=True, data={"tokens": [TOKEN | fields]})
+    return reply(success=True, data={"tokens": [TOKEN | fields]})
 
 
 ERROR: dict[str, Any] = {
@@ -80,19 +80,19 @@ ERROR: dict[str, Any] = {
     "message": "no",
     "errors": [{"code": "E1", "message": f"{SECRET}?"}],
 }
-DONE = told(success=True, data={})
-DROPPED = Answer(status=0)
+DONE = reply(success=True, data={})
+DROPPED = Reply(status=0)
 
 
 class Server(ThreadingHTTPServer):
-    """Answers as told, the last answer again and again, and keeps the requests."""
+    """Sends the replies, the last one again and again, and keeps the requests."""
 
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
         """Say nothing of clients that did not wait."""
 
-    answers: list[Answer]
+    replies: list[Reply]
     requests: list[dict[str, str]]
 
     @property
@@ -100,9 +100,9 @@ class Server(ThreadingHTTPServer):
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def expect(self, *answers: Answer) -> None:
-        """Forget the requests, and give these answers from now on."""
-        self.answers, self.requests = list(answers), []
+    def expect(self, *replies: Reply) -> None:
+        """Forget the requests, and give these replies from now on."""
+        self.replies, self.requests = list(replies), []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -124,8 +124,8 @@ class Handler(BaseHTTPRequestHandler):
         if length:
             request["header `Content-Length`"] = "the body's length"
         self.server.requests.append(request)
-        answers = self.server.answers
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        replies = self.server.replies
+        answer = replies.pop(0) if len(replies) > 1 else replies[0]
         threading.Event().wait(answer.silence)
         if not answer.status:
             self.close_connection = True
@@ -160,11 +160,11 @@ class Setting(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What is done, and what the server answers."""
+    """What is done, and what the server replies."""
 
     name: str
     act: Callable[[Any], Any]
-    answers: tuple[Answer, ...] = (DONE,)
+    replies: tuple[Reply, ...] = (DONE,)
 
 
 def body(**fields: Any) -> Any:

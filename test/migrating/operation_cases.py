@@ -13,15 +13,15 @@ from common import (
     DROPPED,
     ERROR,
     PATH,
-    Answer,
     Case,
+    Reply,
     Setting,
     body,
     creation,
     listing,
     many,
     one,
-    told,
+    reply,
 )
 from setting_cases import free_port
 
@@ -79,21 +79,21 @@ def operations() -> Iterator[Case]:
     yield Case(
         "`async_req=True`, 404, then `.get()`",
         lambda s: listing(async_req=True)(s).get(9),
-        (told(404, **ERROR),),
+        (reply(404, **ERROR),),
     )
     yield Case(
         "`_preload_content=False`: `.status`, `.data`",
         raw_parts("status", "data"),
-        (told(),),
+        (reply(),),
     )
     yield Case(
         "`_preload_content=False`: `.read()`, `.getheaders()`, `.getheader()`",
         raw_methods,
-        (told(headers={"X-A": "b"}),),
+        (reply(headers={"X-A": "b"}),),
     )
-    yield Case("`_preload_content=False`: the type", listing(_preload_content=False), (told(),))
+    yield Case("`_preload_content=False`: the type", listing(_preload_content=False), (reply(),))
     yield Case(
-        "`_preload_content=False`, 404", listing(_preload_content=False), (told(404, **ERROR),)
+        "`_preload_content=False`, 404", listing(_preload_content=False), (reply(404, **ERROR),)
     )
     yield Case(
         "`_with_http_info`, `_preload_content=False`: the types",
@@ -101,7 +101,7 @@ def operations() -> Iterator[Case]:
             type(part).__name__
             for part in s.api.get_app_tokens1_with_http_info(789, _preload_content=False)
         ],
-        (told(),),
+        (reply(),),
     )
     for limit in (1, 0.3, (0.3, 0.3), [0.3, 0.3]):
         yield Case(
@@ -139,7 +139,7 @@ def raw_methods(s: Setting) -> Any:
 
 
 def default_time_limit(s: Setting) -> str:
-    """Return the longest time that a socket was told to wait."""
+    """Return the longest time that a socket was reply to wait."""
     limits: list[float] = []
     settimeout = socket.socket.settimeout
 
@@ -155,40 +155,40 @@ def default_time_limit(s: Setting) -> str:
     return f"{max(limits, default=0):.0f} s" if any(limits) else "none"
 
 
-def answers() -> Iterator[Case]:
+def replies() -> Iterator[Case]:
     """Yield what the server may answer."""
     for status in (400, 401, 403, 404, 409, 418, 429, 500, 502, 503):
-        yield Case(f"{status}", creation(), (told(status, **ERROR),))
-    yield Case("401 with a text", listing(), (Answer("no", 401, {}),))
+        yield Case(f"{status}", creation(), (reply(status, **ERROR),))
+    yield Case("401 with a text", listing(), (Reply("no", 401, {}),))
     for name, act in {"GET": listing(), "POST": creation()}.items():
-        yield Case(f"{name}: 503, then 200", act, (told(503, **ERROR), DONE))
-        retry_after = told(503, headers={"Retry-After": "1"}, **ERROR)
+        yield Case(f"{name}: 503, then 200", act, (reply(503, **ERROR), DONE))
+        retry_after = reply(503, headers={"Retry-After": "1"}, **ERROR)
         yield Case(f"{name}: 503 with `Retry-After: 1`, then 200", act, (retry_after, DONE))
-        late = told(429, headers={"Retry-After": "1"}, **ERROR)
+        late = reply(429, headers={"Retry-After": "1"}, **ERROR)
         yield Case(f"{name}: 429 with `Retry-After: 1`, then 200", act, (late, DONE))
         yield Case(f"{name}: connection dropped, then 200", act, (DROPPED, DONE))
         yield Case(f"{name}: connection dropped each time", act, (DROPPED,))
-        there = Answer("", 302, {"Location": PATH + "?moved"})
+        there = Reply("", 302, {"Location": PATH + "?moved"})
         yield Case(f"{name}: 302, then 200", act, (there, DONE))
-        yield Case(f"{name}: 200 that says `success: false`", act, (told(**ERROR),))
+        yield Case(f"{name}: 200 that says `success: false`", act, (reply(**ERROR),))
     yield Case(
         "DELETE: connection dropped, then 404",
         lambda s: s.api.delete_app_token1(789, 5),
-        (DROPPED, told(404, **ERROR)),
+        (DROPPED, reply(404, **ERROR)),
     )
     yield Case("nobody listens", refused)
-    yield Case("GET: 200, JSON cut off", listing(), (Answer('{"success": tr'),))
-    yield Case("GET: 200, a page of HTML", listing(), (Answer("<p>", 200, {}),))
-    yield Case("GET: 200, no content", listing(), (Answer(),))
-    yield Case("GET: 200, `null`", listing(), (Answer("null"),))
-    yield Case("GET: 200, `[]`", listing(), (Answer("[]"),))
-    yield Case("POST: 201, no content", creation(), (Answer("", 201),))
-    yield Case("DELETE: 204", lambda s: s.api.delete_app_token1(789, 5), (Answer("", 204),))
+    yield Case("GET: 200, JSON cut off", listing(), (Reply('{"success": tr'),))
+    yield Case("GET: 200, a page of HTML", listing(), (Reply("<p>", 200, {}),))
+    yield Case("GET: 200, no content", listing(), (Reply(),))
+    yield Case("GET: 200, `null`", listing(), (Reply("null"),))
+    yield Case("GET: 200, `[]`", listing(), (Reply("[]"),))
+    yield Case("POST: 201, no content", creation(), (Reply("", 201),))
+    yield Case("DELETE: 204", lambda s: s.api.delete_app_token1(789, 5), (Reply("", 204),))
     for name, answer in {
-        "data null": told(success=True, data=None),
-        "no `success`": told(data={"tokens": []}),
-        "tokens null": told(success=True, data={"tokens": None}),
-        "an error listed": told(success=True, errors=ERROR["errors"]),
+        "data null": reply(success=True, data=None),
+        "no `success`": reply(data={"tokens": []}),
+        "tokens null": reply(success=True, data={"tokens": None}),
+        "an error listed": reply(success=True, errors=ERROR["errors"]),
         "an unknown field": many(colour="red"),
         "`createdAt` with an offset": many(createdAt="2026-01-02T03:04:05+02:00"),
         "`createdAt` without an offset": many(createdAt="2026-01-02T03:04:05"),
@@ -199,7 +199,7 @@ def answers() -> Iterator[Case]:
         "`id` 5.0": many(id=5.0),
         "`name` 5": many(name=5),
         '`enabled` `"false"`': many(enabled="false"),
-        "`data` a list": told(success=True, data=[]),
+        "`data` a list": reply(success=True, data=[]),
     }.items():
         yield Case(f"answer: {name}", listing(), (answer,))
     yield Case(

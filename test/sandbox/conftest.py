@@ -25,8 +25,8 @@ def ask(sandbox: Sandbox) -> Iterator[Ask]:
             content_type: str | None = None,
             **options: Any,
         ) -> urllib3.BaseHTTPResponse:
-            given = {"Authorization": authorization, "Content-Type": content_type}
-            headers = {name: value for name, value in given.items() if value is not None}
+            fields = {"Authorization": authorization, "Content-Type": content_type}
+            headers = {name: value for name, value in fields.items() if value is not None}
             url = f"{sandbox.url}/users-web/api/v3/apps/{app_id}/tokens{path}"
             return pool.request(method, url, headers=headers, **options)
 

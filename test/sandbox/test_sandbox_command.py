@@ -120,7 +120,7 @@ def test_key_needs_a_certificate() -> None:
 
 
 def test_kill_loses_no_acknowledged_write(tmp_path: Path) -> None:
-    """Every token that was answered before a kill -9 is there afterwards."""
+    """Every token that was returned before a kill -9 is there afterwards."""
     path = tmp_path / "tokens.sqlite3"
     written = threading.Semaphore(0)
 

@@ -1,4 +1,4 @@
-"""The sandbox's answers against docs/openapi.yaml."""
+"""The sandbox's responses against docs/openapi.yaml."""
 
 import copy
 from collections.abc import Callable
@@ -27,7 +27,7 @@ REQUESTS: dict[int, dict[str, Any]] = {
     413: {"body": b" " * 2_000_000, "content_type": "application/json"},
     415: {"body": b"{}"},
 }
-"""What is wrong with a request that is answered with the status."""
+"""What is wrong with a request that gets the status."""
 FAULTS = [403, 405, 500]
 """Statuses with which the sandbox responds only if a test sets them."""
 
@@ -77,7 +77,7 @@ def test_response_is_as_described(
 def test_no_request_gets_an_undescribed_response(
     case: schemathesis.Case[Any], running_sandbox: Sandbox
 ) -> None:
-    """Whatever is sent, right or wrong, is answered as the description says."""
+    """Whatever is sent, right or wrong, the response is as the description says."""
     headers = {"Authorization": f"apiKey {running_sandbox.api_key}"}
     running_sandbox.reset()
     url = f"{running_sandbox.url}/users-web/api/v3/apps/789/tokens"

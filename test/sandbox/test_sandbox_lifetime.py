@@ -55,7 +55,7 @@ def test_defaults_are_of_ones_own() -> None:
 
 
 def test_settings_are_taken() -> None:
-    """Key and app are those given."""
+    """Key and app are those that were passed."""
     with Sandbox(api_key="YOUR_API_KEY", app_id=789) as sandbox:
         assert sandbox.api_key == "YOUR_API_KEY"
         assert call(sandbox) == {"tokens": []}
@@ -133,7 +133,7 @@ def test_close_lets_responses_finish(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reset_leaves_no_request_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that its client has given up changes no token of the time after."""
+    """A request that its client has abandoned changes no token of the time after."""
     begun = threading.Event()
     update = Store.update
 
@@ -168,7 +168,7 @@ def test_close_does_not_wait_for_who_does_not_read() -> None:
 
 
 def test_closed_sandbox_says_so() -> None:
-    """What needs a running sandbox tells how to get one; starting again works."""
+    """What needs a running sandbox says how to get one; starting again works."""
     sandbox = Sandbox()
     for use in (lambda: sandbox.url, sandbox.reset, lambda: sandbox.add_app(1)):
         with pytest.raises(RuntimeError, match="start"):
@@ -192,7 +192,7 @@ def test_forgotten_sandbox_stops_nobody() -> None:
 
 
 def test_port_in_use_is_an_error_that_leaves_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
-    """A sandbox that cannot listen closes its database and can be tried again."""
+    """A sandbox that cannot listen closes its database and can be started again."""
     other = Sandbox(port=urlsplit(sandbox.url).port or 0, database=tmp_path / "tokens.sqlite3")
     for _ in range(2):
         with pytest.raises(OSError, match="in use"):

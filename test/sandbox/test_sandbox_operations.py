@@ -61,14 +61,14 @@ def test_nulls_are_fields_not_given(ask: Ask) -> None:
 
 
 def test_list_is_in_order_of_creation(ask: Ask) -> None:
-    """The list has every token as it was answered, the oldest first."""
+    """The list has every token as it was returned, the oldest first."""
     created = [token(ask("POST", json={"name": name})) for name in ("b", "a", "c")]
     assert listed(ask) == created
 
 
 @pytest.mark.parametrize("change", [{"enabled": False}, {"name": "new"}, {}])
 def test_update_changes_what_is_given(ask: Ask, change: dict[str, Any]) -> None:
-    """An update changes the given fields, and nothing else."""
+    """An update changes the fields in it, and nothing else."""
     created = token(ask("POST", json={"name": "old"}))
     assert token(ask("PUT", "/789", json=change)) == {**created, **change}
     assert listed(ask) == [{**created, **change}]
@@ -91,7 +91,7 @@ def test_regenerate_replaces_only_the_value(ask: Ask) -> None:
 
 
 def test_delete_removes_one_token(ask: Ask) -> None:
-    """Deleting answers with an empty object; the other tokens stay."""
+    """Deleting returns an empty object; the other tokens stay."""
     kept, _ = [token(ask("POST", json={})) for _ in range(2)]
     response = ask("DELETE", "/790")
     assert (response.status, response.json()["data"]) == (200, {})

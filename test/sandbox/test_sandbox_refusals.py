@@ -39,7 +39,7 @@ def messages(response: urllib3.BaseHTTPResponse, status: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "authorization",
     [
         None,
         "",
@@ -52,9 +52,9 @@ def messages(response: urllib3.BaseHTTPResponse, status: int) -> list[str]:
         "apiKey \xfc",
     ],
 )
-def test_wrong_key_is_unauthorized(sandbox: Sandbox, ask: Ask, given: str | None) -> None:
+def test_wrong_key_is_unauthorized(sandbox: Sandbox, ask: Ask, authorization: str | None) -> None:
     """Anything but ``apiKey <key>`` is refused, and the key is not shown."""
-    response = ask("GET", authorization=given and given.format(key=sandbox.api_key))
+    response = ask("GET", authorization=authorization and authorization.format(key=sandbox.api_key))
     assert messages(response, 401)
     assert sandbox.api_key not in response.data.decode()
     assert "WWW-Authenticate" in response.headers
@@ -91,7 +91,7 @@ def test_unknown_token_is_not_found(
 def test_apps_do_not_see_each_others_tokens(
     sandbox: Sandbox, ask: Ask, method: str, path: str, has_body: bool
 ) -> None:
-    """Through another app, no operation shows or changes a token; where its id is given: 404."""
+    """Through another app, no operation shows or changes a token; with its id: 404."""
     sandbox.add_app(790)
     created = ask("POST", json={}).json()["data"]["token"]
     options: dict[str, Any] = {"json": {}} if has_body else {}

@@ -72,7 +72,7 @@ def test_connection_survives_a_refused_body(
 
 
 def test_requests_may_be_sent_ahead(sandbox: Sandbox, wire: socket.socket) -> None:
-    """Requests that wait on a connection are answered in turn, until one asks for its end."""
+    """Requests that wait on a connection are served in turn, until one asks for its end."""
     last = request(sandbox, "GET", framing="Connection: close")
     wire.sendall(request(sandbox, "GET") * 2 + last)
     assert read_all(wire).count(b"HTTP/1.1 200 OK\r\n") == 3
@@ -145,7 +145,7 @@ def test_unusable_framing_ends_the_connection(
 def test_what_is_no_request_gets_an_envelope(
     wire: socket.socket, content: bytes, status: int
 ) -> None:
-    """Bytes that are not HTTP/1.1 are answered like other errors."""
+    """Bytes that are not HTTP/1.1 get a response like other errors."""
     assert exchange(wire, content) == (status, "close")
 
 
@@ -279,7 +279,7 @@ def test_unread_bytes_are_not_awaited_for_ever(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who was hung up on and stays connected is given up, without a word on the terminal."""
+    """Who was hung up on and stays connected is dropped, without a word on the terminal."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr("stcloud.sandbox.server._PATIENCE", 0.01)
     with connect(sandbox) as wire:

@@ -78,7 +78,7 @@ def test_token_without_an_id_is_none(
 
 
 def test_responses_without_content(manager: TokenManager, service: Service) -> None:
-    """A 201 may come without a body: the list tells what was made."""
+    """A 201 may come without a body: the list shows what was made."""
     sandbox = service.sandbox
     sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}'))
     sandbox.fail_next("update_app_token", Fault.body(b'{"success": true}'))
@@ -118,8 +118,8 @@ def test_ensure_that_is_overtaken_returns_the_current_token(
     while slow.work:
         slow.go_on()
     assert returned == [790]
-    (told,) = manager.status()
-    assert ("retire", 789) in {(step.step, step.token_id) for step in told.due}
+    (rotation,) = manager.status()
+    assert ("retire", 789) in {(step.step, step.token_id) for step in rotation.due}
     manager.rotate(NAME, service.publish)
     assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
 
@@ -131,7 +131,7 @@ def test_ensure_whose_token_is_removed_meanwhile(
     slow = Actor(api, service.sandbox.app_id)
     slow.begin("ensure", lambda manager: manager.ensure(NAME))
     for _ in range(4):
-        slow.go_on()  # it has given the name, and is about to look
+        slow.go_on()  # it has set the name, and is about to look
     api.delete_app_token1(service.sandbox.app_id, 789)
     slow.go_on()
     assert [type(error) for error in slow.errors] == [stcloud.MissingTokenException]
@@ -284,7 +284,7 @@ def test_failures_hold_no_value(manager: TokenManager, service: Service) -> None
 
 
 def test_unreadable_responses_are_forgotten(manager: TokenManager, service: Service) -> None:
-    """The parser's error holds all that it was given, so it is not kept either."""
+    """The parser's error holds all of its input, so it is not kept either."""
     manager.ensure(NAME)
     service.sandbox.fail_next("get_app_tokens1", Fault.body(b'{"token": "secret value'))
     with pytest.raises(stcloud.UnexpectedResponseException) as raised:

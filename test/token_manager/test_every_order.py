@@ -36,7 +36,7 @@ class PublishError(Exception):
 
 
 class Service:
-    """The API, which gives the responses that it was given; then the call stops."""
+    """The API, which returns the responses one by one; then the call stops."""
 
     def __init__(self, responses: tuple[Response, ...]) -> None:
         self.responses = list(responses)
@@ -147,7 +147,7 @@ class World(NamedTuple):
         made = max(self.made, number)
         return self._replace(tokens=tuple(tokens.values()), made=made), tokens.get(number)
 
-    def answered(self, caller: int, outcome: str, result: Any = None) -> World:
+    def responded(self, caller: int, outcome: str, result: Any = None) -> World:
         """Return the world after a caller got a response."""
         work, responses = self.calls[caller] or ("", ())
         call = work, (*responses, (outcome, result, self.hour))
@@ -188,11 +188,11 @@ def successors(world: World) -> Iterator[tuple[str, World]]:
 def published(world: World, caller: int, request: Request) -> Iterator[tuple[str, World]]:
     """Yield how publish may go; if it raises or is killed, nobody, some or all have the token."""
     everyone, some = frozenset({request[1]}), world.held | {request[1]}
-    yield "returns", world.answered(caller, "done", True)._replace(held=everyone)
+    yield "returns", world.responded(caller, "done", True)._replace(held=everyone)
     if world.faults:
         failing = world._replace(faults=world.faults - 1)
         for held in {world.held, some, everyone}:
-            raised = failing.answered(caller, "done", False)
+            raised = failing.responded(caller, "done", False)
             yield f"raises, and {set(held)} are used", raised._replace(held=held)
             killed = failing.ended(caller)
             yield f"is killed, and {set(held)} are used", killed._replace(held=held)
@@ -204,17 +204,17 @@ def requested(world: World, caller: int, request: Request) -> Iterator[tuple[str
         yield "", world.ended(caller)
         return
     after, result = world.after(request)
-    yield "", after.answered(caller, "done", result)
+    yield "", after.responded(caller, "done", result)
     if world.faults:
         failing = world._replace(faults=world.faults - 1)
         lost = failing.after(request)[0]
         yield "is killed before", failing.ended(caller)
         if request[0] != "list":
-            yield "is refused", failing.answered(caller, "refused")
-            yield "is lost", lost.answered(caller, "lost")
+            yield "is refused", failing.responded(caller, "refused")
+            yield "is lost", lost.responded(caller, "lost")
             yield "is killed after", lost.ended(caller)
             late = (*failing.late, request)
-            yield "comes late", failing.answered(caller, "lost")._replace(late=late)
+            yield "comes late", failing.responded(caller, "lost")._replace(late=late)
             yield "is killed, and comes late", failing.ended(caller)._replace(late=late)
 
 

@@ -32,9 +32,12 @@ def test_newest_enabled_one_of_a_name_is_current(
         create(api, service.sandbox, NAME)
     api.update_app_token({"enabled": False}, service.sandbox.app_id, 791)
     assert manager.ensure(NAME).id == 790
-    (told,) = manager.status()
-    assert [(step.step, step.token_id) for step in told.due] == [("retire", 789), ("retire", 791)]
-    assert "token 789 (enabled) has the name 'shipper', too; 790 is current" in str(told)
+    (rotation,) = manager.status()
+    assert [(step.step, step.token_id) for step in rotation.due] == [
+        ("retire", 789),
+        ("retire", 791),
+    ]
+    assert "token 789 (enabled) has the name 'shipper', too; 790 is current" in str(rotation)
     manager.rotate(NAME, service.publish)
     assert service.kinds == [("named", True)] + [("off", False)] * 3
 

@@ -61,7 +61,7 @@ def test_abandoned_token_is_removed(
 def test_token_of_unknown_age_is_not_abandoned(
     manager: TokenManager, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service need not tell when a token was made; the next call takes it."""
+    """The service need not report when a token was made; the next call takes it."""
     tokens = Store.tokens
     monkeypatch.setattr(
         Store, "tokens", lambda *ids: [{**token, "createdAt": None} for token in tokens(*ids)]
@@ -126,7 +126,7 @@ def test_unmanaged_tokens_are_left_alone(
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Also where two have the same name, or none has one; of them, there is nothing to tell."""
+    """Also where two have the same name, or none has one; of them, there is nothing to report."""
     for name in ("other", "other", None):
         api.create_app_token({"name": name}, service.sandbox.app_id)
     before = service.tokens

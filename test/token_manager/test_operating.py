@@ -81,7 +81,7 @@ def test_what_has_not_run_has_not_published(
     ],
 )
 def test_arguments_are_checked(api: Api, argument: str, value: object) -> None:
-    """Where they are given."""
+    """Where they are passed."""
     with pytest.raises(TypeError, match=f"{argument} must be"):
         TokenManager(api, 7, **{argument: value})  # type: ignore[arg-type]
 

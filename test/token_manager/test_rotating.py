@@ -132,7 +132,7 @@ def test_entries_without_an_id_are_no_tokens(
 
 
 def test_publish_may_return_any_object(manager: TokenManager, service: Service) -> None:
-    """Also one that answers every question with an error."""
+    """Also one that raises for every attribute."""
 
     class Unbound:
         def __getattr__(self, name: str) -> object:

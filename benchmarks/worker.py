@@ -102,7 +102,8 @@ def _generated(host: str) -> Peer:
     configuration = client.Configuration(host=host, api_key={"apiKey": KEY})
     configuration.api_key_prefix["apiKey"] = "apiKey"
     configuration.connection_pool_maxsize = THREADS
-    return Peer(client.DefaultApi(client.ApiClient(configuration)).get_app_tokens1, _typed)
+    api = client.TokensApiControllerApi(client.ApiClient(configuration))
+    return Peer(api.get_app_tokens1, _typed)
 
 
 PEERS: dict[str, Callable[[str], Peer]] = {

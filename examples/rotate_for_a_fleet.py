@@ -145,8 +145,7 @@ def write(token: stcloud.TokenDto, files: list[Path], chance: random.Random | No
 
 
 def listed(api: stcloud.TokensApiControllerApi, app_id: int) -> list[stcloud.TokenDto]:
-    data = api.get_app_tokens1(app_id).data
-    return (data and data.tokens) or []
+    return api.get_app_tokens1(app_id).tokens
 
 
 @contextmanager

@@ -85,8 +85,7 @@ class Lifecycle:
         show(self.own())
 
     def tokens(self) -> list[stcloud.TokenDto]:
-        data = self.api.get_app_tokens1(self.app_id).data
-        return (data and data.tokens) or []
+        return self.api.get_app_tokens1(self.app_id).tokens
 
     def own(self) -> list[stcloud.TokenDto]:
         """Find our token by its name: the response with its id may be empty, or get lost."""

@@ -80,6 +80,7 @@ def documented_setting(documented_sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     """Where the documentation's programs run: app 789 has a token 789, only the host is set."""
     documented_sandbox.reset()
     monkeypatch.setenv("SEMATEXT_HOST", documented_sandbox.url)
+    monkeypatch.setenv("SEMATEXT_API_KEY", documented_sandbox.api_key)
     with stcloud.ApiClient(stcloud.Configuration(api_key="YOUR_API_KEY")) as client:
         stcloud.TokensApiControllerApi(client).create_app_token({}, 789)
 

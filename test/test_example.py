@@ -15,7 +15,6 @@ from stcloud.sandbox import Sandbox
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "token_lifecycle.py"
 STEPS = ["GET", "POST", "PUT", "POST", "DELETE"]
-README_OUTPUT = re.compile(r"```text\n(.*?)```", re.S)
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -25,11 +24,6 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def steps(output: str) -> list[str]:
     return re.findall(r"^\d\. .* ([A-Z]+) /users-web/", output, re.M)
-
-
-def without_chance(output: str) -> str:
-    """Replace what differs from run to run."""
-    return re.sub(r"(?<=127.0.0.1:)\d+|(?<=token_lifecycle )\w+|(?<=\*{4})\w+", "?", output)
 
 
 @pytest.fixture
@@ -46,13 +40,6 @@ def test_without_a_key_it_runs_on_a_sandbox() -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert steps(result.stdout) == STEPS
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", result.stdout)
-
-
-def test_readme_shows_its_output() -> None:
-    """README shows what the example prints today."""
-    block = README_OUTPUT.search((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert block
-    assert without_chance(block[1]) == without_chance(run().stdout)
 
 
 def test_with_a_key_it_runs_on_the_service(

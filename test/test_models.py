@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stcloud
 from stcloud import (
     CreateTokenDto,
     Error,
@@ -438,3 +439,22 @@ def test_what_cannot_be_sent_is_refused_by_its_place(model: Model, problem: str)
     with pytest.raises(FieldError) as raised:
         model.to_json()
     assert str(raised.value) == problem
+
+
+def test_tokens_and_token_are_unwrapped() -> None:
+    """A list, never None; and the token, or an error that says where to look."""
+    token = stcloud.TokenDto(id=1)
+    entry = stcloud.TokensResponseEntry(tokens=[token])
+    assert stcloud.TokensResponse(data=entry).tokens == [token]
+    for data in (None, stcloud.TokensResponseEntry()):
+        assert stcloud.TokensResponse(data=data).tokens == []
+    assert stcloud.TokenResponse(data=stcloud.TokenResponseEntry(token=token)).token is token
+    for without in (None, stcloud.TokenResponseEntry()):
+        with pytest.raises(AttributeError, match="get_app_tokens1"):
+            _ = stcloud.TokenResponse(data=without).token
+
+
+def test_items_that_are_null_are_left_out() -> None:
+    """The service may list one."""
+    document = {"data": {"tokens": [None, {"id": 1}]}}
+    assert stcloud.TokensResponse.from_json(document).tokens == [stcloud.TokenDto(id=1)]

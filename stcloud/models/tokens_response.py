@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stcloud.models.envelope import Envelope
+from stcloud.models.token_dto import TokenDto
 from stcloud.models.tokens_response_entry import TokensResponseEntry
 
 
@@ -11,3 +12,8 @@ class TokensResponse(Envelope):
     """The response to listing an app's tokens."""
 
     data: TokensResponseEntry | None = None
+
+    @property
+    def tokens(self) -> list[TokenDto]:
+        """The tokens in the data; an empty list if there are none."""
+        return [] if self.data is None else list(filter(None, self.data.tokens or []))

@@ -34,6 +34,8 @@ def every_operation(api: stcloud.TokensApiControllerApi) -> None:
     assert_type(api.update_app_token(change, 1, 2), stcloud.TokenResponse)
     assert_type(api.regenerate_app_token1(1, 2), stcloud.TokenResponse)
     assert_type(api.delete_app_token1(1, 2), stcloud.GenericMapBasedApiResponse)
+    assert_type(api.get_app_tokens1(1).tokens, list[stcloud.TokenDto])
+    assert_type(api.create_app_token(new, 1).token, stcloud.TokenDto)
 
 
 def other_arguments(api: stcloud.TokensApiControllerApi) -> None:

@@ -117,6 +117,8 @@ def proxy_url(name: str, value: object) -> str:
     """The URL of a proxy; it may have credentials."""
     if isinstance(value, str) and value.lower().startswith("socks"):
         raise ValueError(f"{name} is a SOCKS proxy, which stcloud has no support for: use http(s)")
+    if isinstance(value, str) and "://" not in value:
+        raise ValueError(f"{name} must be a URL: put http:// before the host and port")
     return url(name, value, credentials=True)
 
 
@@ -247,7 +249,8 @@ def identifier(name: str, value: object) -> int:
     allowed = "a positive 64-bit int or its digits"
     if isinstance(value, str):
         if not re.fullmatch("[0-9]{1,19}", value):
-            raise ValueError(f"{name} must be {allowed}")  # the text may be a token's value
+            hint = ": the number in that URL" if "://" in value else ""
+            raise ValueError(f"{name} must be {allowed}{hint}")  # the text may be a token's value
         value = int(value)
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # raises TypeError

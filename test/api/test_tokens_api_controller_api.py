@@ -302,6 +302,12 @@ def test_api_makes_its_own_client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     api.api_client.close()
 
 
+def test_address_in_place_of_an_id_is_explained(api: Api) -> None:
+    """An app's address in the browser is what people paste; it is not repeated."""
+    with pytest.raises(ValueError, match="digits: the number in that URL$"):
+        api.get_app_tokens1("https://apps.sematext.com/ui/apps/789")
+
+
 def test_value_in_place_of_an_id_is_not_repeated(api: Api) -> None:
     """Who mixes up ``token.id`` and ``token.token`` finds no secret in the error."""
     with pytest.raises(ValueError, match="token_id must be") as raised:

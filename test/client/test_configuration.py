@@ -202,6 +202,12 @@ def test_unknown_setting_is_refused() -> None:
         setattr(Configuration(), "hots", "https://h")  # noqa: B010
 
 
+def test_proxy_without_a_scheme_is_explained() -> None:
+    """Host and port alone are what people paste."""
+    with pytest.raises(ValueError, match="put http:// before the host and port"):
+        stcloud.Configuration(proxy="proxy:3128")
+
+
 def test_key_is_checked_when_set_in_the_dict() -> None:
     """The dict of the generated client refuses a key that would break the header."""
     with pytest.raises(ValueError, match=r"api_key\['Authorization'\]") as raised:

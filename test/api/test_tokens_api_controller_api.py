@@ -304,7 +304,7 @@ def test_api_makes_its_own_client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
 
 def test_address_in_place_of_an_id_is_explained(api: Api) -> None:
     """An app's address in the browser is what people paste; it is not repeated."""
-    with pytest.raises(ValueError, match="digits: the number in that URL$"):
+    with pytest.raises(ValueError, match=r"digits: the number in that URL$"):
         api.get_app_tokens1("https://apps.sematext.com/ui/apps/789")
 
 

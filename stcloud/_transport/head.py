@@ -54,14 +54,10 @@ _FIELD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + r"\r?\n"
 
 
 @cache
-def _head_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what a head looks like, and each of its headers; they are slow to compile.
-
-    The first is the strict one: the other need not be.
-    """
+def _head_pattern() -> re.Pattern[str]:
+    """Return what a head looks like; it is slow to compile."""
     status_line = r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + _TEXT + r"))?\r?\n"
-    head = status_line + r"((?:" + _FIELD + r")*)\r?\n"
-    return re.compile(head), re.compile(r"([^:\n]+):([^\r\n]*)")
+    return re.compile(status_line + r"((?:" + _FIELD + r")*)\r?\n")
 
 
 @cache
@@ -106,12 +102,12 @@ def _read_block(file: io.BufferedReader, most: int) -> str:
 
 
 def _parse_head(block: str) -> Head:
-    head, field = _head_patterns()
-    found = head.fullmatch(block)
+    pattern = _head_pattern()
+    found = pattern.fullmatch(block)
     if found is None:
         status_line, end, fields = block.partition("\n")
         # A folded header: RFC 9112 5.2 makes a space of the line's end.
-        found = head.fullmatch(status_line + end + re.sub(r"\r?\n[\t ]+", " ", fields))
+        found = pattern.fullmatch(status_line + end + re.sub(r"\r?\n[\t ]+", " ", fields))
     if found is None:
         raise HTTPException("what came is no status line and headers of HTTP/1")
     minor_version, status, reason, fields = found.groups(default="")
@@ -120,11 +116,12 @@ def _parse_head(block: str) -> Head:
     codings: list[str] = []
     lengths: list[str] = []
     elements = {"connection": connection, "transfer-encoding": codings, "content-length": lengths}
-    for name, value in field.findall(fields):
-        text = value.strip("\t ")
-        headers.set_raw(name, text)
+    for line in fields.split("\n")[:-1]:
+        name, _, text = line.partition(":")
+        value = text.strip("\t\r ")
+        headers.set_raw(name, value)
         if (key := name.lower()) in elements:  # each may stand in several lines
-            elements[key] += [element.strip("\t ") for element in text.lower().split(",")]
+            elements[key] += [element.strip("\t ") for element in value.lower().split(",")]
     reason = reason.strip("\t ")
     return Head(int(minor_version), int(status), reason, headers, connection, codings, lengths)
 

@@ -64,6 +64,10 @@ class _App(NamedTuple):
     observer: Observer | None
     clock: Clock
 
+    def now(self) -> datetime:
+        """Return the time in UTC, whatever the clock's zone is."""
+        return self.clock().astimezone(UTC)
+
     def tokens(self) -> dict[int, TokenDto]:
         """Read the list; what has no id cannot be managed."""
         try:
@@ -103,7 +107,7 @@ class TokenManager:
             raise _validators.wrong_type("api", "a TokensApiControllerApi", api)
         _validators.duration("keep_disabled", keep_disabled)
         _validators.optional(_validators.callable_)("observer", observer)
-        if _validators.callable_("clock", clock)().tzinfo is None:
+        if getattr(_validators.callable_("clock", clock)(), "tzinfo", None) is None:
             raise ValueError("clock must return a datetime with a time zone: datetime.now(UTC)")
         self._app = _App(api, app_id, keep_disabled, observer, clock)
 
@@ -123,7 +127,7 @@ class TokenManager:
         """
         groups = rules.group_tokens(self._app.tokens().values())
         return [
-            rules.rotation(group, [], rules.due_steps(group, self._app.clock()))
+            rules.rotation(group, [], rules.due_steps(group, self._app.now()))
             for name, group in groups.items()
             if names.is_manageable(name)
         ]
@@ -140,8 +144,7 @@ class TokenManager:
             enable: whether a token that is disabled is enabled again.
 
         Raises:
-            TokenDriftException: it has other rights, which the API cannot change; or it is
-                disabled, and ``enable`` is False.
+            TokenDriftException: it has other rights, or is disabled and ``enable`` is False.
             TokenManagerException: the service changes names, for example.
             ApiException: a request failed; the next call goes on from there.
         """
@@ -205,7 +208,7 @@ class TokenManager:
             call.update("promote", current, name=name)
             call.read()
         made = current.created_at
-        if older_than and made is not None and self._app.clock() - made < older_than:
+        if older_than and made is not None and self._app.now() - made < older_than:
             return call.run_due_steps()
 
         def found(group: TokenGroup) -> TokenDto | None:
@@ -222,7 +225,7 @@ class TokenManager:
         except (ApiException, TokenManagerException) as error:
             call.warn(f"is rotated, but what is due is not done: {error}")
             return rules.rotation(
-                call.group, call.done, rules.due_steps(call.group, self._app.clock())
+                call.group, call.done, rules.due_steps(call.group, self._app.now())
             )
 
     def finish_rotations(self) -> list[Rotation]:
@@ -334,7 +337,7 @@ class _ManagerCall:
 
     def run_due_steps(self) -> Rotation:
         """Do what is due by now, and return how far the rotation is."""
-        group, now = self.group, self._app.clock()
+        group, now = self.group, self._app.now()
         due: list[Step] = []
         for warning in rules.warnings(group):
             self.warn(warning)
@@ -393,7 +396,7 @@ class _ManagerCall:
         subject = self._operation, self._name, step
         event = Event(*subject, self._app.app_id, token_id, fingerprint, attempts, outcome)
         if error is None:
-            self.done.append(Step(step, token_id, self._app.clock()))
+            self.done.append(Step(step, token_id, self._app.now()))
         extra = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}
         logger.info("%s %r: %s of token %s: %s", *subject, token_id, outcome, extra=extra)
         if self._app.observer is not None:
@@ -410,5 +413,5 @@ class _ManagerCall:
 
     def _after(self, delay: timedelta) -> datetime:
         """Return the moment after a delay in whole seconds; rounded up, unless it is now."""
-        moment = self._app.clock().astimezone(UTC) + delay
+        moment = self._app.now() + delay
         return moment.replace(microsecond=0) + timedelta(seconds=bool(delay and moment.microsecond))

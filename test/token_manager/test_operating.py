@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -90,6 +90,19 @@ def test_clock_has_a_time_zone(api: Api) -> None:
     """Else nothing could be compared with the service's dates."""
     with pytest.raises(ValueError, match="time zone"):
         TokenManager(api, 7, clock=datetime.now)
+    with pytest.raises(ValueError, match="time zone"):
+        TokenManager(api, 7, clock=lambda: "noon")  # type: ignore[arg-type, return-value]
+
+
+def test_clock_may_have_any_time_zone(api: Api, service: Service) -> None:
+    """Steps and names have UTC."""
+    zone = timezone(timedelta(hours=9))
+    manager = TokenManager(api, service.sandbox.app_id, clock=lambda: datetime.now(zone))
+    manager.ensure(NAME)
+    rotation = manager.rotate(NAME, nothing, overlap=HOUR)
+    assert {step.at.tzinfo for step in rotation.done + rotation.due} == {UTC}
+    assert str(rotation).splitlines()[1].endswith(f" at {rotation.done[0].at:%Y-%m-%d %H:%M:%SZ}")
+    assert HOUR * 0.9 < rotation.due[0].at - datetime.now(UTC) < HOUR * 1.1
 
 
 def test_clock_is_moved(api: Api, service: Service) -> None:
@@ -107,7 +120,7 @@ def test_clock_is_moved(api: Api, service: Service) -> None:
 
 PROGRAM = """
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 import stcloud
 
 host, key, app_id = sys.argv[1:]

@@ -1,0 +1,64 @@
+"""docs/errors.md has every message that the client raises."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stcloud
+from stcloud._transport.errors import _EXCEPTION_MAP
+
+SOURCE = Path(stcloud.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
+NOT_SHOWN = {"__init__.py", "_codecs.py"}  # of Python's own kind; named by the place alone
+
+
+def constants(node: ast.expr) -> Iterator[str]:
+    """Yield the fixed parts of a text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        for value in node.values:
+            yield from constants(value)
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Yield where something is raised, and each longer part of its message."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        if "sandbox" in path.parts or path.name in NOT_SHOWN:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                name = ast.unparse(node.exc.func)
+                if name.rpartition(".")[2] == "wrong_type":  # "... must be ..., not ..."
+                    continue
+                for argument in node.exc.args:
+                    for text in constants(argument):
+                        if len(text.strip(" :;{}()'")) >= 10:
+                            yield f"{path.relative_to(SOURCE)}:{node.lineno}", text
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The page's text, without the marks of what varies."""
+    text = re.sub(r"\*[^*|]+\*|`", "", PAGE.read_text(encoding="utf-8"))
+    return re.sub(r"\s+", " ", text)
+
+
+def test_page_has_every_message(page: str) -> None:
+    """Each fixed part of a text that is raised."""
+    found = list(messages())
+    assert len(found) > 50
+    missing = [
+        (place, text)
+        for place, text in found
+        if re.sub(r"\s+", " ", text).strip(" :;{}()'") not in page
+    ]
+    assert missing == []
+
+
+def test_page_has_what_a_failed_connection_is_called(page: str) -> None:
+    """The table of the transport is the page's, too."""
+    assert {words for _, _, words in _EXCEPTION_MAP if words not in page} == set()

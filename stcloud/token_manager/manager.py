@@ -48,7 +48,6 @@ class Event(NamedTuple):
 Publish: TypeAlias = Callable[[TokenDto], object]
 Observer: TypeAlias = Callable[[Event], object]
 Clock: TypeAlias = Callable[[], datetime]
-_Body: TypeAlias = CreateTokenDto | UpdateTokenDto | None
 
 
 def _utc_now() -> datetime:
@@ -283,7 +282,7 @@ class _ManagerCall:
         """Read the list, and return the current token; there must be one."""
         current = self.read().current
         if current is None:
-            raise MissingTokenException(f"no token is named {self._name!r}: ensure() makes one")
+            raise MissingTokenException(f"no token is named {self._name!r}: rename one or ensure()")
         return current
 
     def get_or_create(
@@ -313,12 +312,15 @@ class _ManagerCall:
         """Hand the successor out. Whatever is raised goes to the caller, and nothing is changed."""
         if not successor.token:
             raise TokenManagerException(f"the service leaves out the value of {successor.name!r}")
+        failure: BaseException | None = None
         try:
             _validators.has_run("publish", publish(replace(successor, name=self._name)))
-        except BaseException as failure:
-            self._emit("publish", successor, 1, failure)
-            raise
-        self._emit("publish", successor, 1)
+        except BaseException as error:  # noqa: BLE001  # it is raised below
+            failure = error
+        # Not while it is handled: what an observer raises would be chained to it, and be logged.
+        self._emit("publish", successor, 1, failure)
+        if failure is not None:
+            raise failure
 
     def replace_by(self, successor: TokenDto, overlap: timedelta) -> None:
         """Name the older tokens old, which records that publish has returned; pass the name on."""
@@ -367,7 +369,7 @@ class _ManagerCall:
         return changed
 
     def _request(
-        self, step: str, method: Callable[..., Any], token: TokenDto | None, body: _Body = None
+        self, step: str, method: Callable[..., Any], token: TokenDto | None, body: Any = None
     ) -> TokenDto | None:
         """Make a request, report it, and return the token of its response."""
         self.has_acted = True
@@ -383,7 +385,7 @@ class _ManagerCall:
         self._emit(step, token or returned, info.attempts)
         if returned and body and body.name not in (None, returned.name):
             problem = f"the service calls token {returned.id} {returned.name!a}, not {body.name!a}"
-            raise TokenManagerException(f"{problem}: choose a plainer name, and delete the token")
+            raise TokenManagerException(f"{problem}: choose a plainer name; it may be in use")
         return returned
 
     def _emit(
@@ -402,8 +404,7 @@ class _ManagerCall:
         if self._app.observer is not None:
             try:
                 self._app.observer(event)
-            except Exception as failure:  # noqa: BLE001  # whatever a stranger's code raises
-                failure.__suppress_context__ = True  # what publish raised may hold the value
+            except Exception:  # noqa: BLE001  # whatever a stranger's code raises
                 logger.exception("%s %r: the observer failed", *event[:2], extra=extra)
 
     def warn(self, text: str) -> None:

@@ -8,8 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from stcloud import _validators
 
-LONGEST: Final = 80
-"""Characters that a name may have; a mark adds up to 71."""
+LONGEST: Final = 80  # characters; a mark adds up to 71
 NEW: Final = "{} [new]"
 NEXT: Final = "{} [next]"
 OLD: Final = "{} [old, next is {}, disable after {:%Y-%m-%dT%H:%M:%SZ}]"

@@ -132,7 +132,7 @@ def warnings(group: TokenGroup) -> list[str]:
     name, current = repr(group.name), group.current
     if current is None:
         ids = ", ".join(str(token.id) for token in group.of_kind("new", "next", "old", "off"))
-        return [f"no token has the name {name}; tokens {ids} belong to it: ensure() makes one"]
+        return [f"no token has the name {name}; tokens {ids} belong to it: rename the one in use"]
     of_current = f"token {current.id}, the current {name}, is disabled: find out why"
     found = [] if current.enabled else [f"{of_current}, then ensure({name}, enable=True)"]
     found += [

@@ -89,6 +89,29 @@ def test_failed_observer_is_told_without_what_publish_raised(
     assert "cannot write" not in caplog.text
 
 
+def test_observer_that_chains_its_failures_shows_no_value(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it handled before, what publish raised is not among the causes."""
+
+    def observer(_: Event) -> None:
+        empty: dict[str, str] = {}
+        try:
+            del empty["x"]
+        except KeyError as error:
+            raise RuntimeError("no network") from error
+
+    def publish(token: stcloud.TokenDto) -> None:
+        raise ValueError(f"cannot write {token.token}")
+
+    manager = TokenManager(api, service.sandbox.app_id, observer=observer)
+    manager.ensure(NAME)
+    with pytest.raises(ValueError, match="cannot write"):
+        manager.rotate(NAME, publish)
+    assert "no network" in caplog.text
+    assert "cannot write" not in caplog.text
+
+
 @pytest.mark.parametrize("step", ["look", "disable"])
 def test_rotation_that_has_succeeded_is_no_failure(
     api: stcloud.TokensApiControllerApi,

@@ -135,7 +135,7 @@ class PartlyPublishedError(Exception):
 
 
 def write(token: stcloud.TokenDto, files: list[Path], chance: random.Random | None = None) -> None:
-    """Publish a token: whoever reads a file gets the old or the new one, whole."""
+    """Publish a token: a reader of a file gets the old or the new one, complete."""
     for number, path in enumerate(files):
         if number and chance and chance.random() < FAILING_PUBLICATIONS:
             raise PartlyPublishedError

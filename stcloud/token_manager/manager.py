@@ -105,7 +105,7 @@ class TokenManager:
         if not hasattr(api, "get_app_tokens1_with_http_info"):  # a wrapper of the API has it
             raise _validators.wrong_type("api", "a TokensApiControllerApi", api)
         _validators.duration("keep_disabled", keep_disabled)
-        _validators.optional(_validators.callable_)("observer", observer)
+        _validators.optional(_validators.plain_function)("observer", observer)
         if getattr(_validators.callable_("clock", clock)(), "tzinfo", None) is None:
             raise ValueError("clock must return a datetime with a time zone: datetime.now(UTC)")
         self._app = _App(api, app_id, keep_disabled, observer, clock)
@@ -270,8 +270,8 @@ class _ManagerCall:
     @property
     def group(self) -> TokenGroup:
         """The tokens of the name, as far as they are known."""
-        groups = rules.group_tokens(self.tokens.values())
-        return groups.get(self._name) or TokenGroup(self._name, [])
+        like = (each for each in self.tokens.values() if str(each.name).startswith(self._name))
+        return rules.group_tokens(like).get(self._name) or TokenGroup(self._name, [])
 
     def read(self) -> TokenGroup:
         """Read the list, and return the tokens of the name."""
@@ -294,11 +294,10 @@ class _ManagerCall:
         take the same one.
         """
         failure: Exception = MissingTokenException(f"{name!r} is not listed: call again")
+        create = self._app.api.create_app_token_with_http_info
         body = CreateTokenDto(name, rights["readable"], rights["writeable"])
         try:
-            made = self._request(
-                "create", self._app.api.create_app_token_with_http_info, None, body
-            )
+            made = self._request("create", create, None, body)
             if made is not None:
                 rules.require_rights(made, rights)
         except ApiException as error:
@@ -353,6 +352,7 @@ class _ManagerCall:
             elif step.step == "delete":
                 with suppress(NotFoundException):  # another manager was quicker
                     self._request("delete", self._app.api.delete_app_token1_with_http_info, token)
+                del self.tokens[id_of(token)]
             else:
                 end = self._after(self._app.keep_disabled)
                 off = names.OFF.format(self._name, end)

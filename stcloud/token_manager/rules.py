@@ -48,7 +48,8 @@ class Rotation(NamedTuple):
     """What a person has to look at."""
 
     def __str__(self) -> str:
-        head = f"{self.name}: token {self.token.id}" if self.token else f"{self.name}: no token"
+        current = f"token {self.token.id}" if self.token else "no token"
+        head = f"{repr(self.name)[1:-1]}: {current}"  # in one line, whatever the name holds
         rows = ("done", self.done), ("due", self.due), ("warning", self.warnings)
         return "\n  ".join([head, *(f"{kind}: {each}" for kind, row in rows for each in row)])
 
@@ -61,9 +62,8 @@ class TokenGroup:
         self._all: list[tuple[TokenDto, ParsedName]] = [
             (token, parse_name(token.name or "")) for token in sorted(tokens, key=id_of)
         ]
-        marks = [(mark.successor, mark.date) for _, mark in self._all]
         self.successors: list[tuple[int, datetime]] = [
-            (successor, date) for successor, date in marks if successor and date
+            (mark.successor, mark.date) for _, mark in self._all if mark.successor and mark.date
         ]
 
     def of_kind(self, *kinds: Kind) -> list[TokenDto]:

@@ -13,7 +13,8 @@ from managed_tokens import DAY, HOUR, NAME, Actor, Connect, Service, create, not
 
 import stcloud
 from stcloud import TokenManager
-from stcloud.token_manager import names
+from stcloud.sandbox import Fault
+from stcloud.token_manager import Event, names
 
 Api = stcloud.TokensApiControllerApi
 
@@ -77,6 +78,7 @@ def test_what_has_not_run_has_not_published(
     [
         ("clock", "noon"),
         ("observer", "print"),
+        ("observer", coroutine),
         ("keep_disabled", 60),
     ],
 )
@@ -265,3 +267,27 @@ def test_existing_tokens_are_adopted(manager: TokenManager, api: Api, service: S
     rotation = manager.rotate(NAME, nothing)
     assert rotation.token is not None
     assert rotation.token.id == 790
+
+
+def test_name_with_a_line_break_is_printed_in_one_line(manager: TokenManager) -> None:
+    """Else it could look like a warning."""
+    manager.ensure("a\n  warning: b")
+    assert str(manager.status()[0]) == r"a\n  warning: b: token 789"
+
+
+def test_deleted_token_is_not_due_any_more(connect: Connect, service: Service) -> None:
+    """Where a later step of the same call fails."""
+    clock = Moved()
+
+    def observe(event: Event) -> None:
+        if event.step == "delete":
+            service.sandbox.fail_next("update_app_token", Fault.status(500), 9)
+
+    manager = TokenManager(connect(), service.sandbox.app_id, clock=clock, observer=observe)
+    manager.ensure(NAME)
+    manager.rotate(NAME, nothing)
+    clock.ahead = 2 * DAY
+    rotation = manager.rotate(NAME, nothing)
+    service.sandbox.clear_faults()
+    assert ("delete", 789) in {(step.step, step.token_id) for step in rotation.done}
+    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 790)]

@@ -72,7 +72,7 @@ def test_rotation_with_overlap(manager: TokenManager, service: Service, clock: C
 def test_publish_that_raises_changes_nothing(
     end: type[BaseException], connect: Connect, service: Service
 ) -> None:
-    """Whoever has got the new token can use it; the next rotation hands out the same one."""
+    """Readers that have the new token can use it; the next rotation hands out the same one."""
     requests: list[str] = []
     api: Any = Meddled(connect(), before=lambda _, method: requests.append(method))
     manager = TokenManager(api, service.sandbox.app_id)

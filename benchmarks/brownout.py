@@ -1,4 +1,4 @@
-"""A service loses 90% of its capacity for a minute: what do clients that try again add to that?
+"""A service loses 90% of its capacity for a minute: what do clients that retry add to that?
 
 Each simulated client has its own budget and makes its calls with the very classes that the SDK
 uses, from :mod:`stcloud.retry`. Beside them stand no retry, the same policy without a budget, and

@@ -539,7 +539,7 @@ def environments(
 
 
 def chosen(passed: str | None, all_names: Sequence[str], always: Sequence[str] = ()) -> list[str]:
-    """Return the names of a list with commas, in their usual order; all if there is none."""
+    """Return the names of a list with commas, in their usual order; all without one."""
     wanted = set(all_names if passed is None else passed.split(","))
     if unknown := wanted - set(all_names):
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(all_names)}")

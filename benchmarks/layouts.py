@@ -1,6 +1,6 @@
 """What a list of 10,000 tokens costs in several layouts, json.loads being 1: docs/performance.md.
 
-It calls no server. The ways take turns, and each begins with documents that are read anew.
+It calls no server. The ways take turns, and each begins with documents that are read again.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def receiving(tokens: Tokens) -> Generator[str, None, None]:
 
 
 class View:
-    """What a person sees: on a terminal a picture that is drawn anew, else a line per step."""
+    """What a person sees: on a terminal a picture that is redrawn, else a line per step."""
 
     def __init__(self, agents: list[Agent], tokens: Tokens) -> None:
         self.agents = agents

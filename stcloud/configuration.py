@@ -53,7 +53,7 @@ class InsecureTransportWarning(UserWarning):
 class HeaderDict(UserDict[str, str]):
     """A dict of texts that go into HTTP headers: checked when set, masked when shown.
 
-    Bytes are decoded. None and the empty text mean that there is none.
+    Bytes are decoded. None and the empty text mean no value.
     """
 
     def __init__(self, owner: str, texts: HeaderMapping) -> None:
@@ -304,7 +304,7 @@ class Configuration(Settings):
     connect_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=5)
     """Seconds that connecting may take."""
     read_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=30)
-    """Seconds that the server may be silent."""
+    """Seconds to wait for the server's next bytes."""
     deadline: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=60)
     """Seconds that a call may take in all, its attempts and the waits between them."""
     retries: Setting[int | RetryPolicy, RetryPolicy] = Setting(_retries, default=RetryPolicy())

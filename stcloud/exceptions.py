@@ -39,7 +39,7 @@ class ApiException(Exception):
     Attributes:
         status: the HTTP status, 0 where no complete response came.
         reason: the status line's text, or what went wrong.
-        body: the response's body as text, None where there is none.
+        body: the response's body as text, None without one.
         headers: the response's headers, case-insensitive, None where there are none.
         errors: the service's own reasons, often empty.
         message: the service's own message, or what is wrong with the response.

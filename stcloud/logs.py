@@ -81,7 +81,7 @@ class AttemptLog:
         self.size: int = 0
 
     def finish(self, result: object) -> None:
-        """Log what came of it: the status, or why there is none."""
+        """Log what came of it: the status, or why it has none."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s: %s after %.3f s, attempt %d, %d bytes",

@@ -348,7 +348,7 @@ def test_delete_whose_response_was_lost(
 
 
 def test_raw_delete_whose_response_was_lost(sandbox: Sandbox, connect: Connect) -> None:
-    """Where the caller wants the response itself, there is none of a success to give."""
+    """Where the caller wants the response itself, a success has none to return."""
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
     with pytest.raises(stcloud.NotFoundException) as raised:
         connect().delete_app_token1(789, 789, _preload_content=False)

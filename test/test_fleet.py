@@ -52,7 +52,7 @@ def test_agents_that_reload_too_late_are_refused() -> None:
 
 
 def test_receiver_takes_enabled_writeable_tokens_only() -> None:
-    """It asks anew for each line."""
+    """It asks again for each line."""
     token = stcloud.TokenDto(enabled=True, token="t", writeable=True)
     receiving = runpy.run_path(str(EXAMPLE))["receiving"]
     with receiving(lambda: [token]) as url, urllib3.PoolManager() as http:

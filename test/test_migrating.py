@@ -82,5 +82,5 @@ def test_differences(
 @pytest.mark.timeout(120)
 def test_record_is_true(differences: Any) -> None:
     """The other client still does what the record says."""
-    hint = "to make it anew: python test/migrating/differences.py --record PATH/python"
+    hint = "to record it again: python test/migrating/differences.py --record PATH/python"
     assert differences.run(OTHER) == differences.load_record(), hint

@@ -201,7 +201,7 @@ def test_response_that_is_not_whole(response: bytes) -> None:
     ],
     ids=str,
 )
-def test_silent_server_runs_into_the_time_limit(
+def test_server_without_response_runs_into_the_timeout(
     begun: bytes, settings: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """A server that stays silent, at whatever point, raises TimeoutException."""

@@ -96,7 +96,7 @@ class Observed:
                 self.edges.add((start, event.step, end, event.operation))
 
     def start(self, *made: str) -> TokenManager:
-        """Begin anew with tokens as if earlier calls had left them."""
+        """Start again with tokens as if earlier calls had left them."""
         self.sandbox.reset()
         self.clock.ahead = timedelta(0)
         for name in made:

@@ -194,7 +194,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         super().request(*arguments, **named)
 
     def send(self, data: ReadableBuffer) -> None:  # type: ignore[override]  # urllib3 sends bytes alone
-        """Send bytes; TLS's own sendall would wait anew for each piece of them."""
+        """Send bytes; TLS's own sendall starts a new timeout for each part."""
         view = memoryview(data)
         while view:
             _limit(self.sock, self._clock.remaining("sending"))

@@ -16,7 +16,7 @@ from typing import NoReturn
 from stcloud.sandbox import Sandbox
 
 _GREETING = """\
-A sandbox of Sematext Cloud's app-token API answers at {url}
+A sandbox of Sematext Cloud's app-token API listens at {url}
 Its app has the id {app_id}; its tokens are kept in {place}. To use it from another terminal:
 
     export SEMATEXT_HOST={host}

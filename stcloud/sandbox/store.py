@@ -73,7 +73,7 @@ class Store:
         self._connection.close()
 
     def reset(self) -> None:
-        """Drop all apps and tokens, and begin the ids anew."""
+        """Drop all apps and tokens, and restart the ids."""
         with self._lock:
             self._connection.executescript(_RESET)
 

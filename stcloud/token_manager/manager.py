@@ -111,7 +111,7 @@ class TokenManager:
         self._app = _App(api, app_id, keep_disabled, observer, clock)
 
     def find(self, name: str) -> TokenDto | None:
-        """Return the current token of a name, None if there is none. Changes nothing.
+        """Return the current token of a name, None if no token has it. Changes nothing.
 
         Raises:
             ApiException: the list could not be read.
@@ -134,7 +134,7 @@ class TokenManager:
     def ensure(
         self, name: str, *, readable: bool = True, writeable: bool = True, enable: bool = False
     ) -> TokenDto:
-        """Return the current token of a name; make it if there is none.
+        """Return the current token of a name; create it if it does not exist.
 
         Args:
             name: up to 80 characters, without a mark of the manager's at its end.
@@ -244,7 +244,7 @@ class TokenManager:
         for name in [name for name in groups if groups[name].of_kind("new", "next", "old", "off")]:
             call = _ManagerCall(self._app, "finish_rotations", name)
             try:
-                # What is done for this name takes time: the next one reads anew.
+                # What is done for this name takes time: the next one needs a new list.
                 call.tokens, tokens = tokens or self._app.tokens(), {}
                 rotations.append(call.run_due_steps())
                 tokens = {} if call.has_acted else call.tokens

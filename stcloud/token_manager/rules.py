@@ -39,7 +39,7 @@ class Rotation(NamedTuple):
     name: str
     """The name, without a mark."""
     token: TokenDto | None
-    """The current token, its value included; None if there is none."""
+    """The current token, its value included; None if no token is."""
     done: tuple[Step, ...]
     """What this call has done, in order."""
     due: tuple[Step, ...]

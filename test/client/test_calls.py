@@ -1,4 +1,4 @@
-"""The five calls, their failures, retries and time limits, against scripted responses."""
+"""The five calls, their failures, retries and timeouts, against scripted responses."""
 
 import json
 from collections.abc import Callable

@@ -136,7 +136,7 @@ def test_only_a_delete_was_deleted_before() -> None:
 
 
 def test_budget_ends_the_retries() -> None:
-    """A retry takes its cost, one after a time-out more; without points there is none."""
+    """A retry takes its cost, one after a timeout more; without points none is made."""
     budget, policy = RetryBudget(25), RetryPolicy(retry_cost=5, timeout_retry_cost=10)
     granted = [
         wait(RetryState(policy, budget, "GET"), Outcome.UNKNOWN, timed_out=timed_out) is not None

@@ -136,13 +136,13 @@ def signatures() -> Iterator[tuple[str, list[str]]]:
 
 def parameters(function: Callable[..., Any]) -> list[str]:
     """Return the parameters' names."""
-    given = inspect.signature(function).parameters.values()
-    return ["**" if one.kind is one.VAR_KEYWORD else one.name for one in given]
+    found = inspect.signature(function).parameters.values()
+    return ["**" if one.kind is one.VAR_KEYWORD else one.name for one in found]
 
 
 GROUPS = {
     "Operations and options": operations,
-    "Answers": replies,
+    "Responses": replies,
     "Arguments": arguments,
     "Settings": settings,
     "The client": clients,
@@ -154,8 +154,8 @@ def main() -> None:
     """Print all facts."""
     os.environ["TZ"] = "CET-1"  # dateutil reads a date otherwise where the local time is UTC
     time.tzset()
-    multiprocessing.cpu_count = lambda: 7  # so that a default drawn from it is the same everywhere
-    time.sleep = lambda _: None  # no client needs to wait before it tries again
+    multiprocessing.cpu_count = lambda: 7  # so that a default made from it is the same everywhere
+    time.sleep = lambda _: None  # no client needs to wait before it retries
     with running() as server:
         seen = {
             title: {case.name: facts(case, server) for case in cases()}

@@ -94,10 +94,10 @@ def call_api() -> Iterator[Case]:
         )
     yield Case("`call_api`: a query in the path", lambda s: s.client.call_api(f"{PATH}?a=b", "GET"))
     yield Case("`call_api`: method `'get'`", lambda s: s.client.call_api(PATH, "get"))
-    for name, given in {"a body": {"a": 1}, "no body": None}.items():
+    for name, value in {"a body": {"a": 1}, "no body": None}.items():
         yield Case(
             f"`call_api`: POST with {name}",
-            lambda s, given=given: s.client.call_api(PATH, "POST", body=given),
+            lambda s, value=value: s.client.call_api(PATH, "POST", body=value),
         )
     yield Case(
         "`call_api`: path parameter `'a/b'`",
@@ -148,9 +148,9 @@ def overridden(s: Setting) -> bool:
     used: list[str] = []
 
     class Own(stcloud.ApiClient):
-        def call_api(self, *given: Any, **options: Any) -> Any:
+        def call_api(self, *args: Any, **options: Any) -> Any:
             used.append("call_api")
-            return super().call_api(*given, **options)
+            return super().call_api(*args, **options)
 
     stcloud.TokensApiControllerApi(Own(s.configuration)).get_app_tokens1(789)
     return bool(used)

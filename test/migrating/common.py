@@ -56,22 +56,22 @@ class Reply(NamedTuple):
     body: str = ""
     status: int = 200
     headers: Mapping[str, str] = {"Content-Type": "application/json"}
-    silence: float = 0
+    delay: float = 0
 
 
 def reply(status: int = 200, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Reply:
-    """Return an answer in JSON."""
+    """Return a response in JSON."""
     named = {"Content-Type": "application/json", **(headers or {})}
     return Reply(json.dumps(fields), status, named)
 
 
 def one(**fields: Any) -> Reply:
-    """Return the answer that has a token, some of its fields changed."""
+    """Return the response that has a token, some of its fields changed."""
     return reply(success=True, data={"token": TOKEN | fields})
 
 
 def many(**fields: Any) -> Reply:
-    """Return the answer that has a list of tokens, some fields of the only one changed."""
+    """Return the response that has a list of tokens, some fields of the only one changed."""
     return reply(success=True, data={"tokens": [TOKEN | fields]})
 
 
@@ -125,14 +125,14 @@ class Handler(BaseHTTPRequestHandler):
             request["header `Content-Length`"] = "the body's length"
         self.server.requests.append(request)
         replies = self.server.replies
-        answer = replies.pop(0) if len(replies) > 1 else replies[0]
-        threading.Event().wait(answer.silence)
-        if not answer.status:
+        reply_ = replies.pop(0) if len(replies) > 1 else replies[0]
+        threading.Event().wait(reply_.delay)
+        if not reply_.status:
             self.close_connection = True
             return
-        text = answer.body.encode()
-        self.send_response_only(answer.status)
-        for name, value in {**answer.headers, "Content-Length": str(len(text))}.items():
+        text = reply_.body.encode()
+        self.send_response_only(reply_.status)
+        for name, value in {**reply_.headers, "Content-Length": str(len(text))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text)
@@ -177,9 +177,9 @@ def listing(**options: Any) -> Callable[[Setting], Any]:
     return lambda s: s.api.get_app_tokens1(789, **options)
 
 
-def creation(given: Callable[[], Any] = lambda: body(name="a")) -> Callable[[Setting], Any]:
-    """Return the call that creates a token of what is given."""
-    return lambda s: s.api.create_app_token(given(), 789)
+def creation(make: Callable[[], Any] = lambda: body(name="a")) -> Callable[[Setting], Any]:
+    """Return the call that creates a token from what ``make`` returns."""
+    return lambda s: s.api.create_app_token(make(), 789)
 
 
 def with_attribute(part: str, name: str, value: Any) -> Callable[[Setting], Any]:

@@ -3,7 +3,7 @@
 ::
 
     python test/migrating/differences.py                        # from the record of the other one
-    python test/migrating/differences.py --record PATH/python   # make the record anew, by a Python
+    python test/migrating/differences.py --record PATH/python   # record it again, by a Python
                                                                 # that has the other client
 """
 

@@ -105,18 +105,20 @@ def operations() -> Iterator[Case]:
     )
     for limit in (1, 0.3, (0.3, 0.3), [0.3, 0.3]):
         yield Case(
-            f"`_request_timeout={limit}`, the server silent for 1.3 s",
+            f"`_request_timeout={limit}`, no response for 1.3 s",
             listing(_request_timeout=limit),
-            (many()._replace(silence=1.3),),
+            (many()._replace(delay=1.3),),
         )
     for odd in (0, -1, "3", (1, 2, 3), (None, 5), (5, None)):
         yield Case(f"`_request_timeout={odd!r}`", listing(_request_timeout=odd), (many(),))
     yield Case("`_request_timeout=urllib3.Timeout(3)`", with_limits_of_urllib3, (many(),))
-    yield Case("longest time limit of a call, if none is given", default_time_limit, (many(),))
+    yield Case(
+        "longest timeout of a call without `_request_timeout`", default_time_limit, (many(),)
+    )
 
 
 def with_limits_of_urllib3(s: Setting) -> Any:
-    """Call with the time limits that urllib3 would take."""
+    """Call with urllib3's own timeouts."""
     return listing(_request_timeout=importlib.import_module("urllib3").Timeout(3))(s)
 
 
@@ -156,7 +158,7 @@ def default_time_limit(s: Setting) -> str:
 
 
 def replies() -> Iterator[Case]:
-    """Yield what the server may answer."""
+    """Yield the server's responses."""
     for status in (400, 401, 403, 404, 409, 418, 429, 500, 502, 503):
         yield Case(f"{status}", creation(), (reply(status, **ERROR),))
     yield Case("401 with a text", listing(), (Reply("no", 401, {}),))
@@ -184,7 +186,7 @@ def replies() -> Iterator[Case]:
     yield Case("GET: 200, `[]`", listing(), (Reply("[]"),))
     yield Case("POST: 201, no content", creation(), (Reply("", 201),))
     yield Case("DELETE: 204", lambda s: s.api.delete_app_token1(789, 5), (Reply("", 204),))
-    for name, answer in {
+    for name, response in {
         "data null": reply(success=True, data=None),
         "no `success`": reply(data={"tokens": []}),
         "tokens null": reply(success=True, data={"tokens": None}),
@@ -201,7 +203,7 @@ def replies() -> Iterator[Case]:
         '`enabled` `"false"`': many(enabled="false"),
         "`data` a list": reply(success=True, data=[]),
     }.items():
-        yield Case(f"answer: {name}", listing(), (answer,))
+        yield Case(f"response: {name}", listing(), (response,))
     yield Case(
         "the type of `created_at`'s time zone",
         lambda s: str(listing()(s).data.tokens[0].created_at.tzinfo),
@@ -216,7 +218,7 @@ def refused(s: Setting) -> Any:
 
 
 def arguments() -> Iterator[Case]:
-    """Yield what may be given as arguments."""
+    """Yield the arguments that may be passed."""
     for value in ("789", "0789", "+7", "a/b", "..", "", " 7", 2**63, 1.5, True, 0, -1, None, [1]):
         yield Case(f"app_id {value!r}", lambda s, value=value: s.api.get_app_tokens1(value))
     yield Case("app_id missing", lambda s: s.api.get_app_tokens1())

@@ -35,7 +35,7 @@ def running(*options: object, stderr: int = PIPE) -> Iterator[tuple[Popen[str], 
         try:
             assert process.stdout
             greeting = "".join(takewhile("Ctrl-C stops it.\n".__ne__, process.stdout))
-            (url,) = re.findall(r"answers at (\S+)", greeting)
+            (url,) = re.findall(r"listens at (\S+)", greeting)
             yield process, url, greeting
         finally:
             process.kill()

@@ -95,7 +95,7 @@ def test_ensure_beside_a_rotation_takes_nothing_from_it(
     """What one made in vain, another may have published."""
     slow = Actor(api, service.sandbox.app_id)
     slow.begin("ensure", lambda manager: manager.ensure(NAME))
-    slow.go_on()  # it has seen that there is none
+    slow.go_on()  # it has seen that no token exists
     service.publish(manager.ensure(NAME))
     slow.go_on()  # it has made one
     manager.rotate(NAME, service.publish)

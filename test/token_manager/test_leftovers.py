@@ -94,7 +94,7 @@ def test_token_that_another_manager_deleted_is_no_failure(
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
-def test_each_name_is_looked_at_anew(
+def test_each_name_is_looked_at_again(
     manager: TokenManager,
     service: Service,
     api: stcloud.TokensApiControllerApi,

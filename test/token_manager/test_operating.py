@@ -136,7 +136,7 @@ with {library}(datetime.now(UTC) + timedelta(hours=2)):
 
 @pytest.mark.parametrize("library", ["freezegun.freeze_time", "time_machine.travel"])
 def test_time_is_moved_by_libraries(manager: TokenManager, service: Service, library: str) -> None:
-    """The manager asks for the time anew at each step."""
+    """The manager asks for the time again at each step."""
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish, overlap=HOUR)
     sandbox = service.sandbox

@@ -146,7 +146,7 @@ def test_publish_may_return_any_object(manager: TokenManager, service: Service) 
 def test_finish_rotations_reads_the_list_once_if_nothing_is_due(
     connect: Connect, service: Service
 ) -> None:
-    """However many names there are; after it has done something, anew."""
+    """However many names there are; after a step, again."""
     lists: list[str] = []
     manager = TokenManager(
         Meddled(connect(), before=lambda _, method: lists.append(method)),  # type: ignore[arg-type]

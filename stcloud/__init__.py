@@ -9,7 +9,7 @@
         api = stcloud.TokensApiControllerApi(client)
         print(api.get_app_tokens1(app_id=789))
 
-PYTEST_DONT_REWRITE: a plugin comes with this package, and pytest would rewrite its asserts.
+PYTEST_DONT_REWRITE: pytest_stcloud comes with this package, whose asserts pytest would rewrite.
 """
 
 from importlib import import_module
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:  # those above; few that import the client need them
+        if name in __all__:  # AsyncResult and TokenManager, which few programs need
             late = "_background" if name == "AsyncResult" else "token_manager"
             return getattr(import_module(f"stcloud.{late}"), name)
         raise AttributeError(f"module 'stcloud' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How keys and tokens are shown: all that masks a secret is here."""
+"""How secrets are masked in texts, and kept out of the frames of exceptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mask_uuids(text: str) -> str:
 
 
 def without_frames(error: E) -> E:
-    """Return an exception whose causes keep no frames of where they were raised.
+    """Return an exception without the frames of where it and its causes were raised.
 
     Error trackers report the local variables of all frames: below this one they hold the API key,
     or a response with the values of tokens.

@@ -36,11 +36,11 @@ def plain_function(name: str, value: Any) -> Any:
     return callable_(name, value)
 
 
-def has_run(name: str, result: object) -> None:
-    """What a plain function returned: anything but what is still to run."""
+def require_has_run(name: str, result: object) -> None:
+    """Refuse a coroutine or a generator that a function returned: its code has not run."""
     kind = type(result)  # a stranger's object may raise whatever it is asked for
     if kind in (GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__"):
-        getattr(result, "close", bool)()
+        getattr(result, "close", bool)()  # or Python warns that nobody awaited it
         raise _not_run(name)
 
 
@@ -217,7 +217,7 @@ def positive_int(name: str, value: object, *, minimum: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type(name, "int", value)
     if value < minimum:
-        raise ValueError(f"{name} must be at minimum {minimum}, not {value}")
+        raise ValueError(f"{name} must be at least {minimum}, not {value}")
     return value
 
 

@@ -150,11 +150,11 @@ class ApiClient:
             response_type: the response's model, as a class or by its name; None, ``object`` or
                 ``"object"`` for its JSON as it is.
             auth_settings: an empty list sends no API key.
-            async_req: as for every call.
+            async_req: return an AsyncResult at once; its ``get(timeout)`` waits.
             _return_http_data_only: return the data alone.
             collection_formats: formats of lists, which this API has not: None or empty.
-            _preload_content: as for every call.
-            _request_timeout: as for every call, in seconds.
+            _preload_content: False returns urllib3's response, unread.
+            _request_timeout: seconds for the call, or for each attempt ``(connect, read)``.
 
         Returns:
             ``(data, status, headers)``, or what the options ask for instead.
@@ -451,7 +451,7 @@ def _response_model(response_type: object) -> type[Model] | None:
 
 
 def _redact_key(error: ApiException, request: Request) -> None:
-    """Mask the key, alone or with its prefix, where a server echoed it; the text is shown."""
+    """Mask the key, alone or with its prefix, where a server echoed it: exceptions are shown."""
     value = request.headers.get(AUTHORIZATION, "")
     key = value.partition(" ")[2]
     for secret in (value, key, quote(key)):

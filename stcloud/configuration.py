@@ -66,7 +66,7 @@ class HeaderDict(UserDict[str, str]):
             place = f"{self.owner}[{name!r}]"
             self.data[name] = _validators.header_text(place, value) if value else ""
         except (TypeError, ValueError) as error:
-            value = None
+            value = None  # a secret, perhaps, that this frame would show
             raise without_frames(error) from None
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override]
@@ -74,7 +74,7 @@ class HeaderDict(UserDict[str, str]):
         return self
 
     def __or__(self, other: Any) -> Any:
-        return self.data | dict(other)
+        return HeaderDict(self.owner, self.data | dict(other))
 
     def __repr__(self) -> str:
         return repr({name: text and "****" for name, text in self.data.items()})
@@ -278,7 +278,9 @@ class Configuration(Settings):
     """
 
     region: Region = Region(_region, default=None)
-    """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts."""
+    """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts.
+
+    Setting None leaves ``host`` as it is."""
     host: SimpleSetting[str] = SimpleSetting(_host, default=REGIONS["US"])
     """Address of the service; it may have a base path."""
     api_key: Setting[str | bytes | HeaderMapping, HeaderDict] = Setting(
@@ -348,7 +350,8 @@ class Configuration(Settings):
     connection_pool_maxsize: SimpleSetting[int] = SimpleSetting(
         _validators.positive_int, default=10
     )
-    """Connections at most, and threads for ``async_req``."""
+    """Connections at most, and threads for ``async_req``; responses read by the caller
+    (``_preload_content=False``) have connections of their own."""
     idle_timeout: SimpleSetting[float] = SimpleSetting(_validators.seconds, default=30)
     """Seconds after which an idle connection is not used again; a server may ask for fewer."""
     safe_chars_for_path_param: SimpleSetting[str] = SimpleSetting(_validators.text, default="")
@@ -377,7 +380,7 @@ class Configuration(Settings):
             try:
                 self._take(settings)
             except (TypeError, ValueError) as error:
-                settings.clear()
+                settings.clear()  # so that this frame shows no secret
                 raise without_frames(error) from None
 
         def _take(self, settings: dict[str, Any]) -> None:
@@ -400,7 +403,7 @@ class Configuration(Settings):
             try:
                 super().__setattr__(name, value)
             except (TypeError, ValueError) as error:
-                value = None
+                value = None  # as above
                 raise without_frames(error) from None
 
     def _read_environment(self, passed: Mapping[str, object]) -> None:
@@ -432,7 +435,7 @@ class Configuration(Settings):
 
     @property
     def logger(self) -> dict[str, logging.Logger]:
-        """The one logger that this package writes to."""
+        """The one logger that the client writes to."""
         return {"package_logger": logger}
 
     def get_api_key_with_prefix(self, identifier: str) -> str | None:

@@ -3,21 +3,20 @@
 ::
 
     ApiException                          any status that has no class of its own, 3xx included
-    |-- a response came
-    |   |-- BadRequestException           400
-    |   |-- UnauthorizedException         401
-    |   |-- ForbiddenException            403
-    |   |-- NotFoundException             404
-    |   |-- ConflictException             409
-    |   |-- TooManyRequestsException      429
-    |   |-- ServiceException              5xx
-    |   |-- UnsuccessfulResponseException 2xx that says success: false
-    |   `-- UnexpectedResponseException   2xx that is not what the API's contract says
+    |-- BadRequestException               400
+    |-- UnauthorizedException             401
+    |-- ForbiddenException                403
+    |-- NotFoundException                 404
+    |-- ConflictException                 409
+    |-- TooManyRequestsException          429
+    |-- ServiceException                  5xx
+    |-- UnsuccessfulResponseException     2xx that says success: false
+    |-- UnexpectedResponseException       2xx that is not what the API's contract says
     `-- ConnectionException               no complete response came; status 0, cause chained
         `-- TimeoutException              a timeout ended the wait
 
     TokenManagerException                 of TokenManager: tokens are not as it needs them
-    |-- MissingTokenException             no token has the name
+    |-- MissingTokenException             no token has the name, or the new one was removed
     `-- TokenDriftException               a token has other rights, or is disabled
 """
 
@@ -40,7 +39,7 @@ class ApiException(Exception):
         status: the HTTP status, 0 where no complete response came.
         reason: the status line's text, or what went wrong.
         body: the response's body as text, None without one.
-        headers: the response's headers, case-insensitive, None where there are none.
+        headers: the response's headers, case-insensitive, None without a response.
         errors: the service's own reasons, often empty.
         message: the service's own message, or what is wrong with the response.
         attempts: how many attempts were made.
@@ -175,7 +174,7 @@ class TokenManagerException(Exception):
 
 
 class MissingTokenException(TokenManagerException):
-    """No token has the name."""
+    """No token has the name, or the new one was removed meanwhile."""
 
 
 class TokenDriftException(TokenManagerException):
@@ -200,7 +199,9 @@ def _forget_causes(error: BaseException) -> None:
 
 
 def _printable(text: str) -> str:
-    text = text[: 8 * _MAX_TEXT]  # masking shortens by less than that, so no cut secret shows
+    text = text[
+        : 8 * _MAX_TEXT
+    ]  # masking shortens a UUID 4.5 times: one that is cut here is not shown
     text = mask_uuids(text)
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."

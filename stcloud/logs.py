@@ -1,4 +1,4 @@
-"""The package's one logger; no other logger, level or handler is ever touched."""
+"""The client's one logger; no other logger, level or handler is ever touched."""
 
 from __future__ import annotations
 

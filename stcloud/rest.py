@@ -78,7 +78,10 @@ class RestClient:
             _raise_failure(error, route.host)
 
     def _max_wire_bytes(self) -> int:
-        """Return the bytes that may come over the wire: what frames a body, and headers, too."""
+        """Return the bytes that may come over the wire, for a body of the longest length.
+
+        Chunk sizes may double it; 8 MiB hold the longest status line and headers.
+        """
         return 2 * self._configuration.max_response_bytes + 8 * 1024 * 1024
 
     def read(self, response: RawResponse) -> bytes:
@@ -134,7 +137,7 @@ def _raise_failure(error: Exception, peer: str) -> NoReturn:
     """Raise what a failure means; what other code raised is that code's, and passes."""
     foreign = foreign_cause(error)
     if foreign is not None:
-        raise foreign from foreign.__cause__  # from the failure, it would be a cause of its own
+        raise foreign from foreign.__cause__  # `from error` would make a circle of causes
     raise map_exception(error, peer, outcome_for_failure(error)) from error
 
 

@@ -6,7 +6,7 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 ``NOT_SENT``: it never reached the service             again           again
 ``THROTTLED``: 429                                     again           again
 ``UNAVAILABLE``: 503                                   again           no
-``UNKNOWN``: no response, or one that says nothing     again           no
+``UNKNOWN``: no response, 408, most 5xx                again           no
 ``DISCONNECTED``: an idle connection was closed        again, free     no
 ``INVALID_RESPONSE``: an unreadable 2xx, a 303         no              no
 ``FINAL``: any other response, a bad certificate       no              no
@@ -127,7 +127,9 @@ class RetryState:
     def next_delay(
         self, outcome: Outcome, *, timed_out: bool, retry_after: float | None, remaining: float
     ) -> float | None:
-        """Return the seconds to wait before the next attempt, None if there is to be none.
+        """Begin the next attempt: return the seconds to wait before it, None if none is to follow.
+
+        This spends the retry's cost and counts the attempt.
 
         Args:
             outcome: what is known of the attempt that failed.

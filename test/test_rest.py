@@ -20,7 +20,7 @@ from scripted_server import Reply, ScriptedServer, unused_address
 import stcloud
 from stcloud import rest
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineSocketIO
-from stcloud._transport.timeouts import CallLimits, Clock, Timeouts
+from stcloud._transport.timeouts import CallLimits, StepLimits, Timeouts
 from stcloud.sandbox import Sandbox
 
 Api = stcloud.TokensApiControllerApi
@@ -53,11 +53,11 @@ def test_each_wait_is_for_what_is_left() -> None:
     """A read begins with the time that remains until the deadline, not with that of the first."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        clock = Clock()
-        clock.timeouts = Timeouts(CallLimits(stcloud.Configuration(deadline=20), None))
+        limits = StepLimits()
+        limits.timeouts = Timeouts(CallLimits(stcloud.Configuration(deadline=20), None))
         theirs.send(b"a")
         time.sleep(0.01)
-        assert DeadlineSocketIO(ours, clock, None).readinto(bytearray(1)) == 1
+        assert DeadlineSocketIO(ours, limits, None).readinto(bytearray(1)) == 1
         left = ours.gettimeout()
     assert left is not None
     assert 19 < left < 20

@@ -1,1 +1,1 @@
-"""How requests travel: the only package that knows urllib3 and sockets."""
+"""How requests travel: connections, pools and their errors; only this and ``rest`` use urllib3."""

@@ -23,14 +23,14 @@ from urllib3.util.ssltransport import SSLTransport
 
 from stcloud._transport.errors import FAILURES, is_foreign
 from stcloud._transport.head import ResponseReader, StrictResponse, read_head
-from stcloud._transport.timeouts import Clock, LimitReached, Timeouts, Wait
+from stcloud._transport.timeouts import LimitReached, StepLimits, Timeouts, Wait
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from stcloud._transport.slots import ConnectionQueue
 
-_KEEP_ALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+_TCP_KEEPALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 _DISCONNECTED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -94,12 +94,12 @@ class TunnelError(HTTPException):
 class DeadlineHTTPConnection(HTTPConnection):
     """Raises ConnectError if connecting fails; every wait respects the deadline."""
 
-    _begun: ClientResponse | None = None
+    _response: ClientResponse | None = None
     _reader: ResponseReader | None = None
     _is_reused: bool = False
     _at_proxy: bool = False
-    _began: float = 0.0
-    _keep_alive: float | None = None
+    _sent_at: float = 0.0
+    _keep_alive_timeout: float | None = None
 
     def __init__(
         self, *arguments: Any, idle_timeout: float, siblings: ref[ConnectionQueue], **named: Any
@@ -107,21 +107,21 @@ class DeadlineHTTPConnection(HTTPConnection):
         super().__init__(*arguments, **named)
         self._idle_timeout = idle_timeout
         self._siblings = siblings
-        self._clock = Clock()
+        self._limits = StepLimits()
 
     @property
     def idle_since(self) -> float:
         """When its last response ended, on the monotonic clock."""
-        return self._clock.idle_since
+        return self._limits.idle_since
 
     def connect(self) -> None:
         """Connect, TLS and a proxy's tunnel included, or raise ConnectError."""
         self._reader = None
         self._is_reused = False
-        self._keep_alive = None
+        self._keep_alive_timeout = None
         self._at_proxy = self.proxy is not None
-        self._clock.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
-        self._clock.connecting = wait = Wait(timeouts, "connect", "connecting")
+        self._limits.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
+        self._limits.connecting = wait = Wait(timeouts, "connect", "connecting")
         try:
             super().connect()
         except (*FAILURES, UnicodeError, CertificateError) as error:
@@ -130,7 +130,7 @@ class DeadlineHTTPConnection(HTTPConnection):
             cause = wait.reached() if isinstance(error, TimeoutError) else error
             raise ConnectError(cause, is_proxy=self._at_proxy) from error
         finally:
-            self._clock.connecting = None
+            self._limits.connecting = None
 
     def _new_conn(self) -> socket.socket:
         """Connect to one of the host's addresses; each has its share of the time that remains."""
@@ -144,12 +144,12 @@ class DeadlineHTTPConnection(HTTPConnection):
             sys.audit("http.client.connect", self, self.host, self.port)
             sock = socket.socket(family, kind, protocol)
             try:
-                for option in (*(self.socket_options or ()), _KEEP_ALIVE):
+                for option in (*(self.socket_options or ()), _TCP_KEEPALIVE):
                     sock.setsockopt(*option)
                 # The look-up has no timeout of its own: nothing may remain by now.
-                sock.settimeout(self._clock.remaining("connecting") / left)
+                sock.settimeout(self._limits.remaining("connecting") / left)
                 sock.connect(address)
-                sock.settimeout(self._clock.remaining("connecting"))
+                sock.settimeout(self._limits.remaining("connecting"))
             except OSError as error:
                 sock.close()
                 if is_foreign(error):
@@ -170,26 +170,26 @@ class DeadlineHTTPConnection(HTTPConnection):
         fields: dict[str, str] = {**self._tunnel_headers, "Host": host}  # type: ignore[attr-defined]
         lines = [f"CONNECT {host} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        reader = ResponseReader(DeadlineSocketIO(self.sock, self._clock, None))
+        reader = ResponseReader(DeadlineSocketIO(self.sock, self._limits, None))
         with reader:
             status = read_head(reader).status
         if not 200 <= status < 300:
             raise TunnelError(status)
-        if reader.has_left_over:  # not by TLS: this reader has it
+        if reader.has_left_over:  # TLS would miss these bytes: this reader has taken them
             raise HTTPException("the proxy sent bytes after its response to CONNECT")
-        self.sock.settimeout(self._clock.remaining("connecting"))
+        self.sock.settimeout(self._limits.remaining("connecting"))
         self._at_proxy = False
 
     def request(self, *arguments: Any, **named: Any) -> None:
         """Send a request; connect first if need be, and send nothing after the deadline."""
         if self.sock is None:
             self.connect()
-        self._clock.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
+        self._limits.timeouts = timeouts = cast("DeadlineTimeout", self.timeout).timeouts
         if timeouts.remaining() <= 0:
             deadline = timeouts.limits.describe("deadline")
             reached = LimitReached(f"no connection was free within {deadline}")
             raise ConnectError(reached, is_proxy=False)
-        self._began = time.monotonic()
+        self._sent_at = time.monotonic()
         self._reader = None
         super().request(*arguments, **named)
 
@@ -197,13 +197,13 @@ class DeadlineHTTPConnection(HTTPConnection):
         """Send bytes; TLS's own sendall starts a new timeout for each part."""
         view = memoryview(data)
         while view:
-            _limit(self.sock, self._clock.remaining("sending"))
+            _limit(self.sock, self._limits.remaining("sending"))
             try:
                 view = view[self.sock.send(view) :]
             except TimeoutError as error:
                 if is_foreign(error):
                     raise
-                raise self._clock.reached("sending") from error
+                raise self._limits.reached("sending") from error
             except OSError as error:
                 self._raise_alert(error)
                 raise
@@ -215,7 +215,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         """
         if isinstance(self.sock, ssl.SSLSocket) and not is_foreign(error):
             with suppress(ConnectionError, TimeoutError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
-                self.sock.settimeout(min(1, self._clock.remaining("sending")))
+                self.sock.settimeout(min(1, self._limits.remaining("sending")))
                 self.sock.recv(1)
 
     def response_class(  # type: ignore[override]  # called as the class would be
@@ -223,35 +223,39 @@ class DeadlineHTTPConnection(HTTPConnection):
     ) -> ClientResponse:
         """Return a response that respects the deadline of the timeout set last."""
         max_bytes = cast("DeadlineTimeout", self.timeout).max_bytes
-        reader: Any = ResponseReader(DeadlineSocketIO(sock, self._clock, max_bytes))
+        reader: Any = ResponseReader(DeadlineSocketIO(sock, self._limits, max_bytes))
         self._reader = reader
-        self._begun = StrictResponse(reader, *arguments, **named)
-        return self._begun
+        self._response = StrictResponse(reader, *arguments, **named)
+        return self._response
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 does
         """Return the response; close it if reading fails, since it holds the socket open."""
         try:
             response = super().getresponse()
         except BaseException as error:
-            if self._begun is not None:
-                self._begun.close()
+            if self._response is not None:
+                self._response.close()
             if isinstance(error, (HTTPError, HTTPException, OSError)):
                 self._give_up_siblings(error)
             raise
         else:
-            self._keep_alive = _keep_alive(response.headers)
+            self._keep_alive_timeout = _keep_alive_timeout(response.headers)
             self._is_reused = True
             return response
         finally:
-            self._begun = None
+            self._response = None
 
     def _give_up_siblings(self, error: Exception) -> None:
-        """Close idle connections as old as this one if it was dead: a NAT forgets all of them."""
+        """Close idle connections as old as this one if it was dead: a NAT forgets all of them.
+
+        Raises:
+            StaleConnectionError: the server had closed this one.
+        """
         if not self._is_reused or is_foreign(error):
             return
         siblings = self._siblings()
         if siblings is not None:
-            siblings.close_idle(before=self._began)
+            siblings.close_idle(before=self._sent_at)
         if isinstance(error, _DISCONNECTED) and not (self._reader and self._reader.has_begun):
             raise StaleConnectionError(error) from error
 
@@ -261,8 +265,8 @@ class DeadlineHTTPConnection(HTTPConnection):
 
         They are not read: a proxy or an attacker may have sent them as the next response.
         """
-        limit = self._idle_timeout if self._keep_alive is None else self._keep_alive
-        if time.monotonic() - self._clock.idle_since > min(limit, self._idle_timeout):
+        limit = self._idle_timeout if self._keep_alive_timeout is None else self._keep_alive_timeout
+        if time.monotonic() - self._limits.idle_since > min(limit, self._idle_timeout):
             return False
         if self._reader is not None:
             self._reader.close()
@@ -287,7 +291,7 @@ class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):  # pyrig
     def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
         """Return TLS to the proxy, whose every step keeps the deadline: TLS within it has many."""
         secured = super()._connect_tls_proxy(hostname, sock)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        return _DeadlineSocket(secured, self._clock)
+        return _DeadlineSocket(secured, self._limits)
 
 
 def _limit(sock: socket.socket, seconds: float) -> None:
@@ -296,7 +300,7 @@ def _limit(sock: socket.socket, seconds: float) -> None:
         sock.settimeout(seconds)
 
 
-def _keep_alive(headers: Mapping[str, str]) -> float | None:
+def _keep_alive_timeout(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a server keeps an idle connection, less a margin for the way."""
     if "Keep-Alive" not in headers:
         return None
@@ -325,12 +329,12 @@ class _DeadlineSocket:
     the same timeout.
     """
 
-    def __init__(self, sock: Any, clock: Clock) -> None:
-        vars(self).update(_sock=sock, _clock=clock)
+    def __init__(self, sock: Any, limits: StepLimits) -> None:
+        vars(self).update(_sock=sock, _limits=limits)
 
     def recv(self, size: int) -> bytes:
         """Read what is there, until the deadline at most."""
-        self._sock.settimeout(self._clock.remaining("the response"))
+        self._sock.settimeout(self._limits.remaining("the response"))
         received: bytes = self._sock.recv(size)
         return received
 
@@ -338,7 +342,7 @@ class _DeadlineSocket:
         """Send all, until the deadline at most."""
         view = memoryview(data)
         while view:
-            self._sock.settimeout(self._clock.remaining("sending"))
+            self._sock.settimeout(self._limits.remaining("sending"))
             view = view[self._sock.send(view) :]
 
     def __getattr__(self, name: str) -> Any:
@@ -353,10 +357,10 @@ class DeadlineSocketIO(io.RawIOBase):
 
     has_ended: bool = False
 
-    def __init__(self, sock: socket.socket, clock: Clock, max_bytes: int | None) -> None:
+    def __init__(self, sock: socket.socket, limits: StepLimits, max_bytes: int | None) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._clock = clock
+        self._limits = limits
         self._max_bytes = max_bytes
         self.bytes_received: int = 0
 
@@ -372,13 +376,13 @@ class DeadlineSocketIO(io.RawIOBase):
         """Read until the deadline at most; raise HTTPException after ``max_bytes``."""
         if self.has_ended:
             return None
-        _limit(self._sock, self._clock.remaining("the response"))
+        _limit(self._sock, self._limits.remaining("the response"))
         try:
             size = self._sock.recv_into(buffer)
         except TimeoutError as error:
             if is_foreign(error):
                 raise
-            raise self._clock.reached("the response") from error
+            raise self._limits.reached("the response") from error
         self.bytes_received += size
         if self._max_bytes is not None and self.bytes_received > self._max_bytes:
             raise HTTPException(f"more than {self._max_bytes} bytes came")
@@ -386,6 +390,6 @@ class DeadlineSocketIO(io.RawIOBase):
 
     def close(self) -> None:
         """Close this reader; the socket closes with its last one."""
-        self._clock.idle_since = time.monotonic()
+        self._limits.idle_since = time.monotonic()
         self._raw.close()
         super().close()

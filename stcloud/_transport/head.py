@@ -20,14 +20,18 @@ MAX_HEAD_LINES = 101
 """The most lines before a body: a status line, 99 fields and an empty one; interim ones count."""
 _BUFFER_SIZE = 8192  # io's own differs between Pythons
 _MAX_DIGITS = 15
-"""The most digits of a length: more than a petabyte fits, and no integer overflows."""
+"""The most digits of a length: nearly a petabyte, and no integer overflows."""
 
 
 _EMPTY_LINES = (b"\r\n", b"\n")
 
 
 class Head(NamedTuple):
-    """A status line, and the headers after it."""
+    """A status line, and the headers after it.
+
+    The last three are the elements, in lower case, of Connection, Transfer-Encoding and
+    Content-Length: they say where the body ends.
+    """
 
     minor_version: int
     status: int
@@ -36,7 +40,6 @@ class Head(NamedTuple):
     connection: list[str]
     codings: list[str]
     lengths: list[str]
-    """The elements of the headers that frame a body, in lower case."""
 
 
 class Framing(NamedTuple):
@@ -95,10 +98,10 @@ def _read_block(file: io.BufferedReader, most: int) -> str:
         if line in _EMPTY_LINES:
             return b"".join(lines).decode("latin-1")
         if len(line) > MAX_LINE:
-            raise HTTPException(f"a line before the body has more than {MAX_LINE} bytes")
+            raise HTTPException(f"a line of the headers has more than {MAX_LINE} bytes")
         if not line:
-            raise HTTPException("the response's status line or headers are cut off")
-    raise HTTPException(f"more than {MAX_HEAD_LINES} lines came before the body")
+            raise HTTPException("the response's status line, headers or trailers are cut off")
+    raise HTTPException(f"the headers have more than {MAX_HEAD_LINES} lines")
 
 
 def _parse_head(block: str) -> Head:
@@ -181,6 +184,7 @@ class StrictResponse(ClientResponse):
         self.headers = self.msg = head.headers
         for name in framing.removed:
             del self.headers[name]
+        # http.client reads no chunks: to it, ChunkedBody below is a body until the end.
         self.chunked, self.length = False, framing.length
         self.will_close = framing.will_close
         if framing.is_chunked:

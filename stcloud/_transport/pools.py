@@ -37,7 +37,10 @@ _connection_settings = attrgetter(
 
 
 class Route:
-    """The pool that leads to a host, and what precedes each path that is sent through it."""
+    """The pool that leads to a host, and what precedes each path that is sent through it.
+
+    Its ``host`` and ``proxy`` are names for the texts of errors.
+    """
 
     def __init__(
         self, pool: urllib3.HTTPConnectionPool, slots: ConnectionQueue, prefix: str, host: str
@@ -100,7 +103,7 @@ class Pools:
             if proxy.startswith("https:"):
                 context = self._tls_settings()["ssl_context"]
                 settings["proxy_ssl_context"] = context
-                settings.setdefault("ssl_context", context)  # old urllib3's, if it forwards
+                settings.setdefault("ssl_context", context)  # for an http host, by urllib3 2.2
             manager = urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **settings)
         pool = manager.connection_from_url(host)
         slots = ConnectionQueue(configuration.connection_pool_maxsize)

@@ -108,8 +108,8 @@ class ConnectionQueue:
     def _serve_waiters(self) -> None:
         """Hand idle slots to waiters, the longest waiter first.
 
-        Both who gives back and who begins to wait do so after they are in their deque. So
-        whichever of them comes second finds the other, and no wait is forgotten.
+        A slot is put back, and a waiter is queued, before this is called. So whichever comes
+        second finds the other, and no wait is forgotten.
         """
         while self._idle and self._waiters:
             try:

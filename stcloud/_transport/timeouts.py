@@ -97,7 +97,7 @@ class Wait:
         return LimitReached(f"{self._doing} took longer than {limit}")
 
 
-class Clock:
+class StepLimits:
     """What a connection's present step may take; its socket and its reader ask for it.
 
     They have this object in common, and not the connection: a circle of references would keep an

@@ -1,4 +1,4 @@
-"""What its options make of the result of an endpoint's method: type checkers read the stub."""
+"""The overloads of the endpoints' methods: type checkers read them in the stub beside this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What its options make of the result of an endpoint's method, for type checkers.
+"""The overloads of the endpoints' methods: each option changes what a call returns.
 
 There is one class for each list of arguments that endpoints have. Its parameters: what a call
 returns (R), what it returns with ``_preload_content=False`` (W), and the value that

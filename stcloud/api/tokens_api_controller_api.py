@@ -29,7 +29,7 @@ _DELETE: Final = Operation("delete_app_token1", "DELETE", _TOKEN, GenericMapBase
 
 
 class TokensApiControllerApi:
-    """The token operations.
+    """The token operations; the ``1`` in some names comes from Sematext's description.
 
     Every method takes these options by keyword:
 

@@ -127,7 +127,7 @@ def _datetime_column(column: Column) -> Column | None:
         moments = list(map(datetime.fromisoformat, column))
     except ValueError:
         return None
-    return moments if all(map(_tzinfo, moments)) else None  # digits alone, too, have none
+    return moments if all(map(_tzinfo, moments)) else None  # nor has a text of digits alone
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

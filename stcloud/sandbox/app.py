@@ -71,7 +71,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: the SDK's name for it, what does it, and the body it takes."""
+    """One endpoint: its operationId if openapi.yaml has it, what does it, and its body."""
 
     name: str
     run: Callable[..., dict[str, Any]]

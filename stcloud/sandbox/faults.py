@@ -19,8 +19,8 @@ _LINGER = struct.Struct("HH" if os.name == "nt" else "ii")  # whether to, and fo
 class Fault:
     """What goes wrong with one request; made with the methods below.
 
-    Where ``committed`` is true the operation has run before, and what it wrote stays; else it
-    does not run.
+    Where ``committed`` is true the operation runs before the fault, and what it wrote stays; else
+    it does not run.
     """
 
     way: Literal["response", "late", "cut", "drip", "end", "reset"]
@@ -108,7 +108,7 @@ class Faults:
             known = ", ".join(self._operations)
             raise ValueError(f"there is no operation {operation!r}; there are {known}")
         if times < 1:
-            raise ValueError(f"times must be at minimum 1, not {times}")
+            raise ValueError(f"times must be at least 1, not {times}")
         with self._lock:
             self._queue += [(operation, fault)] * times
 

@@ -142,7 +142,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Server(socketserver.TCPServer):
-    """Listens and responses from its making until ``stop()``."""
+    """Listens and responds from its making until ``stop()``."""
 
     allow_reuse_address = True
     request_queue_size = 128
@@ -172,7 +172,7 @@ class Server(socketserver.TCPServer):
             return  # a fork has neither the threads nor the sockets
         self._closing.set()
         self._stop_listening()
-        self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still response
+        self._hang_up(socket.SHUT_RD)  # idle connections end, busy ones may still respond
         last_resort = threading.Timer(_PATIENCE, self._hang_up, [socket.SHUT_RDWR])
         last_resort.start()
         for thread in self._open:

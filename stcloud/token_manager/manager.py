@@ -144,7 +144,7 @@ class TokenManager:
 
         Raises:
             TokenDriftException: it has other rights, or is disabled and ``enable`` is False.
-            TokenManagerException: the service changes names, for example.
+            TokenManagerException: the service changes names or does not list it, for example.
             ApiException: a request failed; the next call goes on from there.
         """
         wanted = {"readable": readable, "writeable": writeable}
@@ -155,7 +155,7 @@ class TokenManager:
         def found(group: TokenGroup) -> TokenDto | None:
             return group.current or group.unused({**wanted, "enabled": True})
 
-        token = found(call.read()) or call.get_or_create(names.NEW.format(name), wanted, found)
+        token = found(call.read()) or call.create(names.NEW.format(name), wanted, found)
         rules.require_rights(token, wanted)
         if token.name != name:
             call.update("promote", token, name=name)
@@ -215,7 +215,7 @@ class TokenManager:
             return newest if newest and id_of(newest) > id_of(current) else group.candidate
 
         wanted = rules.rights(current)
-        successor = found(call.group) or call.get_or_create(names.NEXT.format(name), wanted, found)
+        successor = found(call.group) or call.create(names.NEXT.format(name), wanted, found)
         call.publish(successor, publish)
         call.replace_by(successor, overlap)
         try:
@@ -239,15 +239,15 @@ class TokenManager:
         """
         rotations: list[Rotation] = []
         failures: list[ApiException] = []
-        tokens = self._app.tokens()
-        groups = rules.group_tokens(tokens.values())
+        tokens: dict[int, TokenDto] | None
+        groups = rules.group_tokens((tokens := self._app.tokens()).values())
         for name in [name for name in groups if groups[name].of_kind("new", "next", "old", "off")]:
             call = _ManagerCall(self._app, "finish_rotations", name)
             try:
-                # What is done for this name takes time: the next one needs a new list.
-                call.tokens, tokens = tokens or self._app.tokens(), {}
+                call.tokens = self._app.tokens() if tokens is None else tokens
+                tokens = None  # requests take time: after them the next name needs a new list
                 rotations.append(call.run_due_steps())
-                tokens = {} if call.has_acted else call.tokens
+                tokens = None if call.has_acted else call.tokens
             except TokenManagerException as error:
                 call.warn(f"is left as it is: {error}")
             except ApiException as error:
@@ -285,13 +285,13 @@ class _ManagerCall:
             raise MissingTokenException(f"no token is named {self._name!r}: rename one or ensure()")
         return current
 
-    def get_or_create(
+    def create(
         self, name: str, rights: dict[str, bool], find: Callable[[TokenGroup], TokenDto | None]
     ) -> TokenDto:
-        """Create a token; return the one to use from the list, also if no response came.
+        """Create a token; return the one to use, from the list, also if no response came.
 
         Ids grow, and each call lists after it has created. So all that began with the same tokens
-        take the same one.
+        take the same one, whichever call created it.
         """
         failure: Exception = MissingTokenException(f"{name!r} is not listed: call again")
         create = self._app.api.create_app_token_with_http_info
@@ -313,7 +313,7 @@ class _ManagerCall:
             raise TokenManagerException(f"the service leaves out the value of {successor.name!r}")
         failure: BaseException | None = None
         try:
-            _validators.has_run("publish", publish(replace(successor, name=self._name)))
+            _validators.require_has_run("publish", publish(replace(successor, name=self._name)))
         except BaseException as error:  # noqa: BLE001  # it is raised below
             failure = error
         # Not while it is handled: what an observer raises would be chained to it, and be logged.
@@ -323,14 +323,14 @@ class _ManagerCall:
 
     def replace_by(self, successor: TokenDto, overlap: timedelta) -> None:
         """Name the older tokens old, which records that publish has returned; pass the name on."""
-        published = self.read().of_kind("named", "next")
-        listed = next((token for token in published if token.id == successor.id), None)
+        in_use = self.read().of_kind("named", "next")
+        listed = next((token for token in in_use if token.id == successor.id), None)
         if listed is None:
             problem = f"token {successor.id}, the next {self._name!r}, was removed meanwhile"
             raise MissingTokenException(f"{problem}: publish another with rotate()")
         rules.require_enabled(listed, "enable it, or publish another with rotate()")
         old = names.OLD.format(self._name, listed.id, self._after(overlap))
-        for token in published:  # no newer one: another call may have published that
+        for token in in_use:  # no newer one: another call may have published that
             if id_of(token) < id_of(listed):
                 self.update("retire", token, name=old)
         if listed.name != self._name:
@@ -353,7 +353,7 @@ class _ManagerCall:
                 with suppress(NotFoundException):  # another manager was quicker
                     self._request("delete", self._app.api.delete_app_token1_with_http_info, token)
                 del self.tokens[id_of(token)]
-            else:
+            else:  # disable
                 end = self._after(self._app.keep_disabled)
                 off = names.OFF.format(self._name, end)
                 with suppress(NotFoundException):  # another manager was quicker

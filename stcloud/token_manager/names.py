@@ -1,4 +1,8 @@
-"""What the names of managed tokens mean: a plain name, or one with a mark after it."""
+"""What the names of managed tokens mean: a plain name, or one with a mark after it.
+
+[new]: ``ensure`` made it, and nobody has it. [next]: ``rotate`` made it, and perhaps published it.
+[old]: a newer one replaces it. [off]: it is disabled. The plain name: it is in use.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from stcloud import _validators
 
-LONGEST: Final = 80  # characters; a mark adds up to 71
+LONGEST: Final = 80  # a mark adds up to 71
 NEW: Final = "{} [new]"
 NEXT: Final = "{} [next]"
 OLD: Final = "{} [old, next is {}, disable after {:%Y-%m-%dT%H:%M:%SZ}]"

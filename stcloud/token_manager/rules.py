@@ -43,7 +43,7 @@ class Rotation(NamedTuple):
     done: tuple[Step, ...]
     """What this call has done, in order."""
     due: tuple[Step, ...]
-    """``publish`` and ``retire`` are left to ``rotate``, all else to ``finish_rotations``."""
+    """What is still to be done; ``publish`` and ``retire`` by ``rotate`` alone."""
     warnings: tuple[str, ...] = ()
     """What a person has to look at."""
 
@@ -76,7 +76,10 @@ class TokenGroup:
 
     @property
     def current(self) -> TokenDto | None:
-        """The newest enabled published token; else a successor without the name, or one with it."""
+        """The newest enabled token that was published; if all are disabled, the newest of those.
+
+        A [next] that an [old] token names was published, though it lacks the name yet.
+        """
         published = {successor for successor, _ in self.successors}
         named = self.of_kind("named")
         lacking = [token for token in self.of_kind("next") if token.id in published]
@@ -118,7 +121,7 @@ def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
     for token in group.of_kind("new"):
         if token.created_at is not None:
             dated.append(("disable", token, token.created_at + ABANDONED))
-    for token in group.of_kind("next"):  # before the old ones, whose names are the evidence
+    for token in group.of_kind("next"):  # before the [old] ones, whose names say what was published
         date = max((end for newer, end in group.successors if newer > id_of(token)), default=None)
         step = "disable" if date else "publish"
         dated.append((step, token, date or token.created_at or now))

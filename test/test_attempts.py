@@ -88,9 +88,9 @@ class Watch:
         if operation == "delete_app_token1":
             assert after in (before, {})
             return len(before) - len(after)
-        expected_name = "old" if operation != "update_app_token" else after[789][0]
-        expected_value = before[789][1] if operation != "regenerate_app_token1" else after[789][1]
-        assert after == {789: (expected_name, expected_value)}
+        expected_name = "old" if operation != "update_app_token" else after[1001][0]
+        expected_value = before[1001][1] if operation != "regenerate_app_token1" else after[1001][1]
+        assert after == {1001: (expected_name, expected_value)}
         return int(after != before)
 
 
@@ -338,7 +338,7 @@ def test_delete_whose_response_was_lost(
     """The second attempt's 404 means that the first one deleted it; result and log say so."""
     caplog.set_level(logging.INFO, "stcloud")
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
-    result, status, _ = connect().delete_app_token1_with_http_info(789, 789)
+    result, status, _ = connect().delete_app_token1_with_http_info(789, 1001)
     assert (result.success, status) == (True, 404)
     assert "earlier attempt" in (result.message or "")
     (record,) = (record for record in caplog.records if record.name == "stcloud")
@@ -351,23 +351,23 @@ def test_raw_delete_whose_response_was_lost(sandbox: Sandbox, connect: Connect) 
     """Where the caller wants the response itself, a success has none to return."""
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
     with pytest.raises(stcloud.NotFoundException) as raised:
-        connect().delete_app_token1(789, 789, _preload_content=False)
+        connect().delete_app_token1(789, 1001, _preload_content=False)
     assert raised.value.outcome_unknown
 
 
 def test_delete_of_what_is_not_there(sandbox: Sandbox, connect: Connect) -> None:
     """A 404 stays one after attempts that deleted nothing: none, throttled or unsent ones."""
     with pytest.raises(stcloud.NotFoundException):
-        connect().delete_app_token1(789, 789)
+        connect().delete_app_token1(789, 1001)
     sandbox.fail_next(None, Fault.status(429), times=2)
     with pytest.raises(stcloud.NotFoundException) as raised:
-        connect().delete_app_token1(789, 789)
+        connect().delete_app_token1(789, 1001)
     assert (raised.value.attempts, raised.value.outcome_unknown) == (3, False)
     api = connect(
         retries=RetryPolicy(attempts=10_000, backoff=0.02, backoff_max=0.02, retry_cost=0)
     )
     with refusing_for(sandbox, 0.1), pytest.raises(stcloud.NotFoundException) as raised:
-        api.delete_app_token1(789, 789)
+        api.delete_app_token1(789, 1001)
     assert raised.value.attempts > 1
 
 

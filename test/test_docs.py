@@ -4,9 +4,11 @@ import ast
 import inspect
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +79,7 @@ def documented_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def documented_setting(documented_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the documentation's programs run: app 789 has a token 789, only the host is set."""
+    """Where the documentation's programs run: app 789 has a token 1001."""
     documented_sandbox.reset()
     monkeypatch.setenv("SEMATEXT_HOST", documented_sandbox.url)
     monkeypatch.setenv("SEMATEXT_API_KEY", documented_sandbox.api_key)
@@ -119,12 +121,23 @@ def test_test_file_passes(example: Example, tmp_path: Path) -> None:
     assert "1 passed" in result.stdout, result.stdout + result.stderr
 
 
-@pytest.mark.usefixtures("documented_setting")
 @pytest.mark.parametrize("program", sorted(REFERENCE.glob("*.py")), ids=lambda path: path.stem)
-def test_reference_program_runs_unchanged(program: Path) -> None:
+def test_reference_program_runs_unchanged(program: Path, tmp_path: Path) -> None:
     """Each program of the reference document gets its response, and ends quietly."""
+    database = tmp_path / "tokens.sqlite3"
+    with Sandbox(database=database):
+        pass  # makes the tables
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 788")  # the programs' token is 789
     command = [sys.executable, "-X", "dev", "-W", "error", str(program)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    with Sandbox(api_key="YOUR_API_KEY", database=database) as sandbox:
+        configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key)
+        with stcloud.ApiClient(configuration) as client:
+            stcloud.TokensApiControllerApi(client).create_app_token({}, 789)
+        environment = {**os.environ, "SEMATEXT_HOST": sandbox.url}
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
     assert (result.returncode, result.stderr) == (0, "")
     assert "'success': True" in result.stdout
     assert "Exception when calling" not in result.stdout

@@ -72,7 +72,7 @@ def test_a_missing_extra_is_named() -> None:
     program += f"print(runpy.run_path({str(EXAMPLE)!r})['main']())"
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "pip install 'stcloud[sandbox]'" in result.stdout
+    assert "pip install '.[sandbox]'" in result.stdout
 
 
 def test_its_token_is_deleted_when_a_step_fails(

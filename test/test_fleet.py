@@ -39,7 +39,7 @@ def test_nothing_is_refused_during_a_rotation() -> None:
     assert refused == 0
     steps = re.findall(r"\w+: (\w+) token \d+ [0-9a-f]{12}: done", result.stdout)
     assert steps[-3:] == ["promote", "disable", "delete"]
-    assert "publish token 790 " in result.stdout
+    assert "publish token 1002 " in result.stdout
     assert "PartlyPublishedError" in result.stdout
     assert not SECRET.search(result.stdout)
 
@@ -82,7 +82,7 @@ def test_on_a_terminal_it_draws_a_picture() -> None:
     assert program.returncode == 0
     assert counts(output)[2] == 0
     pictures = output.split("\x1b[J")
-    assert any(re.search(r"\b5  790 [0-9a-f]{12} enabled +shipper\r\n", each) for each in pictures)
+    assert any(re.search(r"\b5 +1002 [0-9a-f]{12} enabled +shipper\r\n", each) for each in pictures)
     assert not SECRET.search(output)
 
 

@@ -65,7 +65,7 @@ class RecordingHandler(logging.Handler):
 
 def ids(operation: str) -> dict[str, int | None]:
     has_token = "{tokenId}" in OPERATIONS[operation].path
-    return {"stcloud_app_id": 789, "stcloud_token_id": 789 if has_token else None}
+    return {"stcloud_app_id": 789, "stcloud_token_id": 1001 if has_token else None}
 
 
 def shown(operation: str) -> str:
@@ -78,9 +78,9 @@ def shown(operation: str) -> str:
 
 @pytest.fixture
 def token(sandbox: Sandbox, api: stcloud.TokensApiControllerApi) -> str:
-    """The value of the app's only token, whose id is 789."""
+    """The value of the app's only token, whose id is 1001."""
     response: Any = api.create_app_token({"name": "old"}, sandbox.app_id)
-    assert response.data.token.id == 789
+    assert response.data.token.id == 1001
     return str(response.data.token.token)
 
 
@@ -104,7 +104,7 @@ def recorded(
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_success(connect: Connect, recorded: RecordingHandler, operation: str, form: str) -> None:
     """A call that succeeds is logged once, with all fields."""
-    getattr(connect(), operation + form)(*OPERATIONS[operation].arguments(789, 789))
+    getattr(connect(), operation + form)(*OPERATIONS[operation].arguments(789, 1001))
     message, fields = recorded.one()
     assert message == f"{shown(operation)}: 200 attempts: 1"
     assert fields == {
@@ -128,7 +128,7 @@ def test_failure(
     sandbox.fail_next(operation, what, times=attempts)
     api = connect(read_timeout=0.1 if fault == "silent" else 30)
     with pytest.raises(stcloud.ApiException):
-        getattr(api, operation)(*OPERATIONS[operation].arguments(789, 789))
+        getattr(api, operation)(*OPERATIONS[operation].arguments(789, 1001))
     message, fields = recorded.one()
     result = f"{status} {error}" if status else error
     assert message == f"{shown(operation)}: {result} attempts: {attempts}"
@@ -157,7 +157,7 @@ def test_deleted_by_an_earlier_attempt(
 ) -> None:
     """A deletion that an earlier attempt has done is no error, and the message says why."""
     sandbox.fail_next("delete_app_token1", Fault.lost_response())
-    connect().delete_app_token1(789, 789)
+    connect().delete_app_token1(789, 1001)
     message, fields = recorded.one()
     assert message.endswith(
         ": 404 attempts: 2, deleted by an earlier attempt, whose response was lost"
@@ -254,9 +254,9 @@ def test_interrupted_call(
     with monkeypatch.context() as patched:
         patched.setattr(place, interrupt)
         with pytest.raises(KeyboardInterrupt):
-            api.update_app_token({}, 789, 789)
+            api.update_app_token({}, 789, 1001)
     message, fields = recorded.one()
-    assert message == "update_app_token app_id=789 token_id=789: KeyboardInterrupt attempts: 1"
+    assert message == "update_app_token app_id=789 token_id=1001: KeyboardInterrupt attempts: 1"
     assert (fields["stcloud_status"], fields["stcloud_error"]) == (0, "KeyboardInterrupt")
 
 

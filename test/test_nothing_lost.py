@@ -87,7 +87,7 @@ class Callers(RuleBasedStateMachine):
 
     def pick(self, number: int) -> int:
         """Return the id of a token that is or was there."""
-        return 789 + number % (max(self.tokens, default=789) - 788)
+        return 1001 + number % (max(self.tokens, default=1001) - 1000)
 
     @rule(faults=FAULTS)
     def create(self, faults: list[Fault]) -> None:

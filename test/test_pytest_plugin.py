@@ -61,7 +61,7 @@ def test_each_test_starts_afresh(pytester: pytest.Pytester) -> None:
         def test_state(stcloud_sandbox, stcloud_api, turn):
             assert stcloud_sandbox.pending_faults == 0
             assert stcloud_api.get_app_tokens1(789).data.tokens == []
-            assert stcloud_api.create_app_token({}, 789).data.token.id == 789
+            assert stcloud_api.create_app_token({}, 789).data.token.id == 1001
             stcloud_sandbox.fail_next(None, Fault.status(400), times=9)
             urls.add(stcloud_sandbox.url)
             assert len(urls) == 1

@@ -53,7 +53,7 @@ def life_of_a_token(api: Any) -> tuple[set[str], list[object]]:
     created = api.create_app_token({"name": "log shipper"}, 789).data.token
     renewed = api.regenerate_app_token1(789, created.id).data.token
     (listed,) = api.get_app_tokens1(789).data.tokens
-    updated, status, headers = api.update_app_token_with_http_info({"enabled": False}, 789, 789)
+    updated, status, headers = api.update_app_token_with_http_info({"enabled": False}, 789, 1001)
     gone = api.delete_app_token1(789, created.id)
     with pytest.raises(stcloud.NotFoundException) as raised:
         api.delete_app_token1(789, created.id)

@@ -120,8 +120,8 @@ def test_names_are_those_that_the_manager_writes() -> None:
     date = f"{DATE:%Y-%m-%dT%H:%M:%SZ}"
     assert date in coded("".join(inline(node) for node in PAGE.walk() if node.type == "paragraph"))
     written = [names.NEW.format(NAME), names.NEXT.format(NAME)]
-    dated = [names.OLD.format(NAME, 790, DATE), names.OFF.format(NAME, DATE)]
-    written += [name.replace(date, "<date>").replace("790", "<id>") for name in dated]
+    dated = [names.OLD.format(NAME, 1002, DATE), names.OFF.format(NAME, DATE)]
+    written += [name.replace(date, "<date>").replace("1002", "<id>") for name in dated]
     rows = table("Name")
     assert [coded(row[0]) for row in rows] == [[NAME], *([name] for name in written)]
     assert [row[1] for row in rows] == ["yes", "yes", "yes", "yes", "no"]
@@ -163,7 +163,7 @@ def drive(observed: Observed) -> None:
         observed.manager.finish_rotations()
     next_ = names.NEXT.format(NAME)
     for left in (names.NEW.format(NAME), next_):
-        ended = names.OLD.format(NAME, 793, now)  # so 793 was published, and no [next] before it
+        ended = names.OLD.format(NAME, 1005, now)  # so 1005 was published, and no [next] before it
         for call in (
             observed.manager.finish_rotations,
             lambda: observed.manager.rotate(NAME, nothing, older_than=timedelta(days=1)),
@@ -171,7 +171,7 @@ def drive(observed: Observed) -> None:
             observed.start(left, ended, "other", "unused", NAME)
             observed.clock.ahead = HOUR * 2
             call()
-    cut_off = names.OLD.format(NAME, 790, now + timedelta(days=9)), next_
+    cut_off = names.OLD.format(NAME, 1002, now + timedelta(days=9)), next_
     observed.start(*cut_off).ensure(NAME)
     observed.start(*cut_off).rotate(NAME, nothing)
     observed.start(*cut_off).finish_rotations()
@@ -264,7 +264,7 @@ def test_nightly_program(
     observed.start()
     observed.sandbox.clock = lambda: datetime.now(UTC) - timedelta(days=40)
     for name in ("shipper", "billing"):
-        observed.manager.ensure(name)  # 789 and 790
+        observed.manager.ensure(name)  # 1001 and 1002
     observed.sandbox.clock = lambda: datetime.now(UTC)
     monkeypatch.setenv("SEMATEXT_HOST", observed.sandbox.url)
     monkeypatch.setenv("SEMATEXT_API_KEY", observed.sandbox.api_key)
@@ -281,15 +281,15 @@ def test_nightly_program(
 
     first = run()
     assert (first.returncode, first.stderr) == (1, "billing: vault is sealed\n")
-    assert published() == ["shipper 791", "billing 792"]
+    assert published() == ["shipper 1003", "billing 1004"]
     assert re.fullmatch(
-        r"billing: token 790\n  due: publish 792 at [-0-9]+ [:0-9]+Z\n", first.stdout
+        r"billing: token 1002\n  due: publish 1004 at [-0-9]+ [:0-9]+Z\n", first.stdout
     )
     assert not any(str(token.token) in first.stdout + first.stderr for token in observed.tokens)
     (tmp_path / "unsealed").touch()
     second = run()
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
-    assert published()[2:] == ["billing 792"]
+    assert published()[2:] == ["billing 1004"]
 
 
 def test_calls_are_counted(observed: Observed) -> None:

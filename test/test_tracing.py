@@ -60,10 +60,10 @@ def test_call_is_a_span(
     api = connect()
     api.create_app_token({}, 789)
     exporter.clear()
-    getattr(api, operation)(*expected.arguments(789, 789))
+    getattr(api, operation)(*expected.arguments(789, 1001))
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.kind) == (expected.method, SpanKind.CLIENT)
-    url = sandbox.url + expected.url_path(789, 789)
+    url = sandbox.url + expected.url_path(789, 1001)
     assert attributes(span) == (expected.method, url, 200)
 
 
@@ -146,7 +146,7 @@ def test_no_span_holds_a_secret(
     api: Any = connect()
     secrets = {sandbox.api_key}
     secrets.add(api.create_app_token({}, 789).data.token.token)
-    secrets.add(api.regenerate_app_token1(789, 789).data.token.token)
+    secrets.add(api.regenerate_app_token1(789, 1001).data.token.token)
     sandbox.fail_next("get_app_tokens1", Fault.hang_up())
     secrets.update(token.token for token in api.get_app_tokens1(789).data.tokens)
     assert len(exporter.get_finished_spans()) == 4

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from operations import OPERATIONS
 
 import stcloud
 
+ROOT = Path(__file__).parents[1]
 USER_CODE = Path(__file__).with_name("typing")
 OLDEST = "3.11"  # the Python whose types are checked
 Found = set[tuple[str, int]]
@@ -68,6 +70,26 @@ def test_checkers_refuse_the_marked_lines_and_no_other(
     lines = (USER_CODE / "refused.py").read_text(encoding="utf-8").splitlines()
     marked = {("refused.py", n) for n, line in enumerate(lines, 1) if "# expect-error" in line}
     assert checker(tmp_path) == marked
+
+
+@pytest.mark.skipif("STCLOUD_TEST_TYPES" not in os.environ, reason="set by tox -e types")
+@pytest.mark.timeout(180)
+def test_documented_programs_pass_strict_mypy(tmp_path: Path) -> None:
+    """Every program of a page but tests, and what is quoted of the client in use before."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
+            is_program = token.info.startswith("python") and "Test" not in token.content
+            if is_program and "def test_" not in token.content and page.stem != "migrating":
+                assert token.map is not None
+                (tmp_path / f"{page.stem}_{token.map[0] + 2}.py").write_text(token.content)
+    files = sorted(path.name for path in tmp_path.glob("*.py"))
+    assert len(files) > 10
+    options = ["--strict", "--config-file=", "--ignore-missing-imports"]
+    options += ["--allow-untyped-decorators"]  # Celery's
+    command = [sys.executable, "-m", "mypy", *options, f"--python-version={OLDEST}", *files]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def public_functions() -> Iterator[Any]:

@@ -20,8 +20,7 @@ try:
     from stcloud.sandbox.app import ReceivedRequest
     from stcloud.sandbox.service import Sandbox
 except ModuleNotFoundError as _error:
-    _how = "pip install 'stcloud[sandbox]', or '.[sandbox]' in a clone"
-    _problem = f"the sandbox needs its extra, {_how}: {_error}"
+    _problem = f"the sandbox needs its extra, pip install '.[sandbox]' in a clone: {_error}"
     raise ModuleNotFoundError(_problem, name=_error.name) from _error
 
 __all__ = ["Fault", "ReceivedRequest", "Sandbox"]

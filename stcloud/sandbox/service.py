@@ -24,8 +24,8 @@ class Sandbox:
 
     What the public contract leaves open is chosen here: a token without a name has the name null,
     ``readable`` and ``writeable`` are true by default, a new token is enabled, and a null in an
-    update changes nothing. Deleting returns 200. The first token of a new database has the id 789,
-    as the app has, so that the examples of the documentation run as they are pasted.
+    update changes nothing. Deleting returns 200. The first token of a new database has the id 1001.
+    No app has it unless you add that, so that swapped arguments are noticed.
 
     Args:
         api_key: The key that requests must carry; a random one by default.
@@ -105,7 +105,7 @@ class Sandbox:
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
-        """Be as after the start: one app, no tokens, no faults; the next token has the id 789.
+        """Be as after the start: one app, no tokens, no faults; the next token has the id 1001.
 
         Requests in flight are ended first, so that none of them changes what comes afterwards.
         """

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS token (
     writeable INTEGER NOT NULL,
     created_at TEXT NOT NULL
 );
-INSERT INTO sqlite_sequence (name, seq) SELECT 'token', 788  -- the first id is 789
+INSERT INTO sqlite_sequence (name, seq) SELECT 'token', 1000  -- the first id is 1001
     WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'token');
 COMMIT;
 """
@@ -36,7 +36,7 @@ _RESET = """
 BEGIN IMMEDIATE;
 DELETE FROM token;
 DELETE FROM app;
-UPDATE sqlite_sequence SET seq = 788 WHERE name = 'token';
+UPDATE sqlite_sequence SET seq = 1000 WHERE name = 'token';
 COMMIT;
 """
 

@@ -63,7 +63,7 @@ def test_response_is_as_described(
     if status in FAULTS:
         sandbox.fail_next(name, Fault.status(status))  # which shows that the names are the same
     operation = OPERATIONS[name]
-    path = operation.url_path(789, 789)
+    path = operation.url_path(789, 1001)
     options = REQUESTS.get(status, {"json": {}} if operation.body else {})
     response = ask(operation.method, path.partition("/tokens")[2], **options)
     assert response.status == status
@@ -84,5 +84,5 @@ def test_no_request_gets_an_undescribed_response(
     urllib3.request("POST", url, headers=headers, json={})
     for name, value in case.path_parameters.items():
         if type(value) is int and 0 < value < 2**63:
-            case.path_parameters[name] = 789  # which exist
+            case.path_parameters[name] = {"appId": 789, "tokenId": 1001}[name]  # which exist
     case.call_and_validate(running_sandbox.url, headers=headers)

@@ -145,7 +145,7 @@ def test_reset_leaves_no_request_behind(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Store, "update", slowly)
     with Sandbox() as sandbox:
         call(sandbox, "POST", name="first")
-        client = send(sandbox, "PUT", "late", path=f"{PATH}/789")
+        client = send(sandbox, "PUT", "late", path=f"{PATH}/1001")
         begun.wait()
         client.close()
         sandbox.reset()
@@ -208,7 +208,7 @@ def test_file_keeps_apps_and_tokens(tmp_path: Path) -> None:
     assert [path] == list(tmp_path.iterdir())
     with Sandbox(database=str(path), app_id=1) as sandbox:
         assert call(sandbox) == {"tokens": [created]}
-        assert call(sandbox, "POST")["token"]["id"] == 790
+        assert call(sandbox, "POST")["token"]["id"] == 1002
 
 
 def test_other_programs_databases_are_left_alone(tmp_path: Path) -> None:

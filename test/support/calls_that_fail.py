@@ -12,7 +12,7 @@ Connect = Callable[..., stcloud.TokensApiControllerApi]
 
 
 def call(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:
-    return getattr(api, operation)(*OPERATIONS[operation].arguments(789, 789), **options)
+    return getattr(api, operation)(*OPERATIONS[operation].arguments(789, 1001), **options)
 
 
 def failure(api: stcloud.TokensApiControllerApi, operation: str, **options: Any) -> Any:

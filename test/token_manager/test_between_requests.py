@@ -47,7 +47,7 @@ def test_service_that_changes_names_is_told(
         return run(store, app_id, token_id, {**fields, "name": str(fields["name"])[:3]})
 
     monkeypatch.setattr(Store, "update", update)
-    with pytest.raises(stcloud.TokenManagerException, match="789 'shi', not 'shipper'"):
+    with pytest.raises(stcloud.TokenManagerException, match="1001 'shi', not 'shipper'"):
         manager.ensure(NAME)
 
 
@@ -83,7 +83,7 @@ def test_responses_without_content(manager: TokenManager, service: Service) -> N
     sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}'))
     sandbox.fail_next("update_app_token", Fault.body(b'{"success": true}'))
     made = manager.ensure(NAME)
-    assert (made.id, made.name) == (789, NAME)
+    assert (made.id, made.name) == (1001, NAME)
     sandbox.fail_next("create_app_token", Fault.body(b'{"success": true}', committed=False))
     with pytest.raises(stcloud.MissingTokenException, match="is not listed"):
         manager.rotate(NAME, service.publish)
@@ -117,9 +117,9 @@ def test_ensure_that_is_overtaken_returns_the_current_token(
     manager.rotate(NAME, service.publish)
     while slow.work:
         slow.go_on()
-    assert returned == [790]
+    assert returned == [1002]
     (rotation,) = manager.status()
-    assert ("retire", 789) in {(step.step, step.token_id) for step in rotation.due}
+    assert ("retire", 1001) in {(step.step, step.token_id) for step in rotation.due}
     manager.rotate(NAME, service.publish)
     assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
 
@@ -132,7 +132,7 @@ def test_ensure_whose_token_is_removed_meanwhile(
     slow.begin("ensure", lambda manager: manager.ensure(NAME))
     for _ in range(4):
         slow.go_on()  # it has set the name, and is about to look
-    api.delete_app_token1(service.sandbox.app_id, 789)
+    api.delete_app_token1(service.sandbox.app_id, 1001)
     slow.go_on()
     assert [type(error) for error in slow.errors] == [stcloud.MissingTokenException]
 
@@ -153,10 +153,10 @@ def test_unfit_leftover_is_not_published(
     rights = {name: value for name, value in leftover.items() if name != "enabled"}
     api.create_app_token({"name": mark.format(NAME), **rights}, service.sandbox.app_id)
     if "enabled" in leftover:
-        api.update_app_token(leftover, service.sandbox.app_id, 790)
+        api.update_app_token(leftover, service.sandbox.app_id, 1002)
     current = manager.rotate(NAME, service.publish).token
     assert current is not None
-    assert (current.id, current.enabled, current.writeable) == (791, True, True)
+    assert (current.id, current.enabled, current.writeable) == (1003, True, True)
     assert "next" not in dict(service.kinds)  # whoever had it has got the current one
 
 
@@ -169,7 +169,7 @@ def test_successor_that_is_disabled_while_it_is_published(
     def publish(token: stcloud.TokenDto) -> None:
         api.update_app_token({"enabled": False}, service.sandbox.app_id, token.id or 0)
 
-    with pytest.raises(stcloud.TokenDriftException, match="790"):
+    with pytest.raises(stcloud.TokenDriftException, match="1002"):
         manager.rotate(NAME, publish)
     assert service.kinds == [("named", True), ("next", False)]
 
@@ -214,8 +214,8 @@ def test_ensure_takes_no_disabled_leftover(
 ) -> None:
     """A person has disabled it."""
     create(api, service.sandbox, names.NEW.format(NAME))
-    api.update_app_token({"enabled": False}, service.sandbox.app_id, 789)
-    assert manager.ensure(NAME, enable=True).id == 790
+    api.update_app_token({"enabled": False}, service.sandbox.app_id, 1001)
+    assert manager.ensure(NAME, enable=True).id == 1002
 
 
 def test_lost_response_of_a_change_is_no_failure(connect: Connect, service: Service) -> None:
@@ -231,7 +231,7 @@ def test_lost_response_of_a_change_is_no_failure(connect: Connect, service: Serv
     with pytest.raises(stcloud.ConnectionException):
         manager.rotate(NAME, service.publish)
     rotation = manager.rotate(NAME, service.publish)
-    assert (rotation.done[0].step, rotation.done[0].token_id) == ("promote", 791)
+    assert (rotation.done[0].step, rotation.done[0].token_id) == ("promote", 1003)
 
 
 def test_one_name_holds_up_no_other(

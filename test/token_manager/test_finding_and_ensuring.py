@@ -21,7 +21,7 @@ def test_find_finds_what_has_the_name(
     create(api, sandbox, NAME)
     found = manager.find(NAME)
     assert found is not None
-    assert found.id == 791
+    assert found.id == 1003
 
 
 def test_newest_enabled_one_of_a_name_is_current(
@@ -30,14 +30,14 @@ def test_newest_enabled_one_of_a_name_is_current(
     """The service does not promise unique names; the next rotation retires the others."""
     for _ in range(3):
         create(api, service.sandbox, NAME)
-    api.update_app_token({"enabled": False}, service.sandbox.app_id, 791)
-    assert manager.ensure(NAME).id == 790
+    api.update_app_token({"enabled": False}, service.sandbox.app_id, 1003)
+    assert manager.ensure(NAME).id == 1002
     (rotation,) = manager.status()
     assert [(step.step, step.token_id) for step in rotation.due] == [
-        ("retire", 789),
-        ("retire", 791),
+        ("retire", 1001),
+        ("retire", 1003),
     ]
-    assert "token 789 (enabled) has the name 'shipper', too; 790 is current" in str(rotation)
+    assert "token 1001 (enabled) has the name 'shipper', too; 1002 is current" in str(rotation)
     manager.rotate(NAME, service.publish)
     assert service.kinds == [("named", True)] + [("off", False)] * 3
 
@@ -54,7 +54,7 @@ def test_drift_is_told_and_left(manager: TokenManager) -> None:
     """Both sides are shown; nothing is changed."""
     made = manager.ensure(NAME, writeable=False)
     with pytest.raises(
-        stcloud.TokenDriftException, match=r"789.*call ensure\(\) with writeable=False"
+        stcloud.TokenDriftException, match=r"1001.*call ensure\(\) with writeable=False"
     ) as drift:
         manager.ensure(NAME, readable=True, writeable=True)
     assert (drift.value.wanted, drift.value.found) == ({"writeable": True}, {"writeable": False})

@@ -18,7 +18,7 @@ def test_person_takes_a_token_back(
     """Enabled again, it is never deleted, whatever its name says."""
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish)
-    api.update_app_token({"enabled": True}, service.sandbox.app_id, 789)
+    api.update_app_token({"enabled": True}, service.sandbox.app_id, 1001)
     clock.ahead = DAY * 2
     assert manager.finish_rotations() == []
     assert service.kinds == [("named", True), ("off", True)]
@@ -51,7 +51,7 @@ def test_abandoned_token_is_removed(
     ):
         clock.ahead = ahead
         (waiting,) = manager.finish_rotations()
-        assert [(step.step, step.token_id) for step in waiting.due] == [(due, 790)]
+        assert [(step.step, step.token_id) for step in waiting.due] == [(due, 1002)]
         assert service.kinds == [("named", True), kind]
     clock.ahead += DAY + timedelta(seconds=2)
     manager.finish_rotations()
@@ -71,10 +71,10 @@ def test_token_of_unknown_age_is_not_abandoned(
         manager.ensure(NAME)
     assert manager.finish_rotations() == []
     assert service.kinds == [("new", True)]
-    assert manager.ensure(NAME).id == 789
+    assert manager.ensure(NAME).id == 1001
     rotation = manager.rotate(NAME, service.publish, older_than=DAY)  # may be old
     assert rotation.token is not None
-    assert rotation.token.id == 790
+    assert rotation.token.id == 1002
 
 
 def test_token_that_another_manager_deleted_is_no_failure(
@@ -110,9 +110,9 @@ def test_each_name_is_looked_at_again(
     slow.begin("finish", lambda manager: manager.finish_rotations())
     slow.go_on()  # it has the list of all names
     if is_deleted:
-        api.delete_app_token1(service.sandbox.app_id, 789)
+        api.delete_app_token1(service.sandbox.app_id, 1001)
     slow.go_on()  # and has disabled the first one's old token, if it is still there
-    api.update_app_token({"name": "mine"}, service.sandbox.app_id, 791)
+    api.update_app_token({"name": "mine"}, service.sandbox.app_id, 1003)
     while slow.work:
         slow.go_on()
     kinds = [("named", True)] * 3 + [("off", False)] * (not is_deleted)
@@ -142,14 +142,14 @@ def test_cut_off_rotation_is_finished_by_whoever_comes(
     """Publish has returned, for there is an old token: the next one gets the name."""
     for call in (manager.ensure, lambda _: manager.finish_rotations()[0].token):
         service.reset()
-        create(api, service.sandbox, names.OLD.format(NAME, 790, datetime.now(UTC) + HOUR))
+        create(api, service.sandbox, names.OLD.format(NAME, 1002, datetime.now(UTC) + HOUR))
         create(api, service.sandbox, names.NEXT.format(NAME))
         found = manager.find(NAME)
         assert found is not None
-        assert found.id == 790
+        assert found.id == 1002
         token = call(NAME)
         assert token is not None
-        assert (token.id, token.name) == (790, NAME)
+        assert (token.id, token.name) == (1002, NAME)
         assert service.kinds == [("named", True), ("old", True)]
 
 
@@ -157,17 +157,17 @@ def test_published_one_of_two_is_current(
     manager: TokenManager, service: Service, api: stcloud.TokensApiControllerApi
 ) -> None:
     """An older one is enabled until the overlap of the published one ends."""
-    create(api, service.sandbox, names.OLD.format(NAME, 791, datetime.now(UTC) + HOUR))
+    create(api, service.sandbox, names.OLD.format(NAME, 1003, datetime.now(UTC) + HOUR))
     create(api, service.sandbox, names.NEXT.format(NAME))
     create(api, service.sandbox, names.NEXT.format(NAME))
     found = manager.find(NAME)
     assert found is not None
-    assert found.id == 791
+    assert found.id == 1003
     (rotation,) = manager.finish_rotations()
-    assert [(step.step, step.token_id) for step in rotation.done] == [("promote", 791)]
+    assert [(step.step, step.token_id) for step in rotation.done] == [("promote", 1003)]
     assert {(step.step, step.token_id) for step in rotation.due} == {
-        ("disable", 789),
-        ("disable", 790),
+        ("disable", 1001),
+        ("disable", 1002),
     }
 
 
@@ -178,7 +178,7 @@ def test_old_token_tells_its_own_successor_only(
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish, overlap=HOUR)
     create(api, service.sandbox, names.NEXT.format(NAME))
-    api.delete_app_token1(service.sandbox.app_id, 790)
+    api.delete_app_token1(service.sandbox.app_id, 1002)
     assert manager.find(NAME) is None
     clock.ahead = 2 * HOUR
     assert manager.finish_rotations() == []
@@ -191,7 +191,7 @@ def test_unpublished_successor_is_not_current(
     """Nobody knows whether anyone has it."""
     create(api, sandbox, names.NEXT.format(NAME))
     assert manager.find(NAME) is None
-    assert manager.ensure(NAME).id == 790
+    assert manager.ensure(NAME).id == 1002
 
 
 def test_unused_token_with_other_rights_is_not_taken(
@@ -199,4 +199,4 @@ def test_unused_token_with_other_rights_is_not_taken(
 ) -> None:
     """It was made by a call that wanted another."""
     api.create_app_token({"name": names.NEW.format(NAME), "writeable": False}, sandbox.app_id)
-    assert manager.ensure(NAME).id == 790
+    assert manager.ensure(NAME).id == 1002

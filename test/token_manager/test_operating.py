@@ -159,7 +159,7 @@ def test_young_token_is_left_and_what_is_due_is_done(api: Api, service: Service)
         clock.ahead += DAY
         rotation = manager.rotate(NAME, service.publish, older_than=30 * DAY)
         rotated += [step.token_id for step in rotation.done if step.step == "publish"]
-    assert rotated == [790, 791]
+    assert rotated == [1002, 1003]
     assert service.kinds == [("named", True)]
 
 
@@ -184,7 +184,7 @@ def test_rotate_that_is_overtaken_publishes_the_newer_token(
     manager.rotate(NAME, lambda token: handed.append(token.id))
     while slow.work:
         slow.go_on()
-    assert handed == [790, 790]
+    assert handed == [1002, 1002]
 
 
 def test_status_changes_nothing(
@@ -203,10 +203,10 @@ def test_status_changes_nothing(
     (request,) = service.sandbox.requests[before:]
     assert request.method == "GET"
     assert status.keys() == {"a", "b", "c", "x"}
-    assert [(step.step, step.token_id) for step in status["b"].due] == [("publish", 791)]
+    assert [(step.step, step.token_id) for step in status["b"].due] == [("publish", 1003)]
     assert status["b"].due[0].at <= datetime.now(UTC)
     assert (status["a"].due, status["a"].warnings, status["a"].done) == ((), (), ())
-    assert "no token has the name 'c'; tokens 792 belong to it" in status["c"].warnings[0]
+    assert "no token has the name 'c'; tokens 1004 belong to it" in status["c"].warnings[0]
 
 
 def test_printed_rotation_fits_a_screen(manager: TokenManager, service: Service) -> None:
@@ -214,13 +214,13 @@ def test_printed_rotation_fits_a_screen(manager: TokenManager, service: Service)
     service.publish(manager.ensure(NAME))
     rotation = manager.rotate(NAME, service.publish, overlap=HOUR)
     lines = str(rotation).splitlines()
-    assert lines[0] == "shipper: token 790"
+    assert lines[0] == "shipper: token 1002"
     assert [line.split()[:3] for line in lines[1:]] == [
-        ["done:", "create", "790"],
-        ["done:", "publish", "790"],
-        ["done:", "retire", "789"],
-        ["done:", "promote", "790"],
-        ["due:", "disable", "789"],
+        ["done:", "create", "1002"],
+        ["done:", "publish", "1002"],
+        ["done:", "retire", "1001"],
+        ["done:", "promote", "1002"],
+        ["due:", "disable", "1001"],
     ]
     assert max(map(len, lines)) < 80
     assert not any(str(token["token"]) in str(rotation) for token in service.tokens)
@@ -232,11 +232,11 @@ def test_warnings_name_the_name(
     """A token that is off, and that somebody has enabled."""
     service.publish(manager.ensure(NAME))
     manager.rotate(NAME, service.publish)
-    api.update_app_token({"enabled": True}, service.sandbox.app_id, 789)
+    api.update_app_token({"enabled": True}, service.sandbox.app_id, 1001)
     with caplog.at_level(logging.WARNING, "stcloud"):
         manager.finish_rotations()
     (record,) = caplog.records
-    assert record.getMessage().startswith("finish_rotations 'shipper': token 789, ")
+    assert record.getMessage().startswith("finish_rotations 'shipper': token 1001, ")
     assert "is enabled: disable it, or rename it if it is in use" in record.getMessage()
     assert vars(record)["stcloud_manager_name"] == NAME
 
@@ -255,7 +255,7 @@ def test_lines_come_in_the_order_of_what_happened(
     lines = [record.getMessage() for record in caplog.records]
     (first,) = [number for number, line in enumerate(lines) if line.startswith("create_app_token ")]
     assert lines[first + 1 : first + 3] == [
-        "ensure 'shipper': create of token 789: done",
+        "ensure 'shipper': create of token 1001: done",
         "ensure 'shipper': the observer failed",
     ]
 
@@ -263,16 +263,16 @@ def test_lines_come_in_the_order_of_what_happened(
 def test_existing_tokens_are_adopted(manager: TokenManager, api: Api, service: Service) -> None:
     """One that has the name is current; a rotation replaces it."""
     create(api, service.sandbox, NAME)
-    assert manager.ensure(NAME).id == 789
+    assert manager.ensure(NAME).id == 1001
     rotation = manager.rotate(NAME, nothing)
     assert rotation.token is not None
-    assert rotation.token.id == 790
+    assert rotation.token.id == 1002
 
 
 def test_name_with_a_line_break_is_printed_in_one_line(manager: TokenManager) -> None:
     """Else it could look like a warning."""
     manager.ensure("a\n  warning: b")
-    assert str(manager.status()[0]) == r"a\n  warning: b: token 789"
+    assert str(manager.status()[0]) == r"a\n  warning: b: token 1001"
 
 
 def test_deleted_token_is_not_due_any_more(connect: Connect, service: Service) -> None:
@@ -289,5 +289,5 @@ def test_deleted_token_is_not_due_any_more(connect: Connect, service: Service) -
     clock.ahead = 2 * DAY
     rotation = manager.rotate(NAME, nothing)
     service.sandbox.clear_faults()
-    assert ("delete", 789) in {(step.step, step.token_id) for step in rotation.done}
-    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 790)]
+    assert ("delete", 1001) in {(step.step, step.token_id) for step in rotation.done}
+    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 1002)]

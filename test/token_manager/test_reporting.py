@@ -32,11 +32,11 @@ def test_steps_are_told_without_secrets(
     logged = [tuple(map(record.get, names)) for record in records if names[0] in record]
     assert logged == events
     assert [(*event[:3], event.token_id, event.outcome) for event in events[:5]] == [
-        ("ensure", NAME, "create", 789, "done"),
-        ("ensure", NAME, "promote", 789, "done"),
-        ("rotate", NAME, "create", 790, "done"),
-        ("rotate", NAME, "publish", 790, "done"),
-        ("rotate", NAME, "retire", 789, "BadRequestException"),
+        ("ensure", NAME, "create", 1001, "done"),
+        ("ensure", NAME, "promote", 1001, "done"),
+        ("rotate", NAME, "create", 1002, "done"),
+        ("rotate", NAME, "publish", 1002, "done"),
+        ("rotate", NAME, "retire", 1001, "BadRequestException"),
     ]
     digests = {hashlib.sha256(value.encode()).hexdigest()[:12] for value in values}
     assert {event.fingerprint for event in events} == digests
@@ -121,8 +121,8 @@ def test_rotation_that_has_succeeded_is_no_failure(
     meddled: Any = Meddled(api, before=fail)
     rotation = TokenManager(meddled, service.sandbox.app_id).rotate(NAME, service.publish)
     assert rotation.token is not None
-    assert (rotation.token.id, rotation.token.name) == (790, NAME)
-    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 789)]
+    assert (rotation.token.id, rotation.token.name) == (1002, NAME)
+    assert [(step.step, step.token_id) for step in rotation.due] == [("disable", 1001)]
     assert "what is due is not done" in caplog.text
     service.sandbox.clear_faults()
     manager.finish_rotations()

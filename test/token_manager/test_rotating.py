@@ -33,14 +33,14 @@ def test_rotation_without_overlap(manager: TokenManager, service: Service) -> No
     assert service.kinds == [("named", True), ("off", False)]
     steps = [(step.step, step.token_id) for step in rotation.done]
     assert steps == [
-        ("create", 790),
-        ("publish", 790),
-        ("retire", 789),
-        ("promote", 790),
-        ("disable", 789),
+        ("create", 1002),
+        ("publish", 1002),
+        ("retire", 1001),
+        ("promote", 1002),
+        ("disable", 1001),
     ]
     (due,) = rotation.due
-    assert (due.step, due.token_id) == ("delete", 789)
+    assert (due.step, due.token_id) == ("delete", 1001)
     assert DAY - HOUR < due.at - datetime.now(UTC) <= DAY + timedelta(seconds=1)
 
 
@@ -89,18 +89,18 @@ def test_publish_that_raises_changes_nothing(
         assert not requests
         assert service.kinds == [("named", True), ("next", True)]
     (waiting,) = manager.finish_rotations()
-    assert [(step.step, step.token_id) for step in waiting.due] == [("publish", 790)]
+    assert [(step.step, step.token_id) for step in waiting.due] == [("publish", 1002)]
     rotation = manager.rotate(NAME, service.publish)
     assert rotation.token is not None
-    assert rotation.token.id == 790
+    assert rotation.token.id == 1002
     assert service.kinds == [("named", True), ("off", False)]
 
 
 @pytest.mark.parametrize(
     ("last", "due"),
     [
-        ("promote", [("disable", 789), ("disable", 790)]),
-        ("disable", [("delete", 789), ("disable", 790)]),
+        ("promote", [("disable", 1001), ("disable", 1002)]),
+        ("disable", [("delete", 1001), ("disable", 1002)]),
     ],
 )
 def test_rotation_that_succeeds_tells_what_it_has_left(
@@ -165,7 +165,7 @@ def test_names_that_are_not_managed_are_left_alone(
     name: str, manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:
     """With a mark, too, a token of such a name is a person's."""
-    for each in (name, f"{name} [old, next is 789, disable after 2026-01-01T00:00:00Z]"):
+    for each in (name, f"{name} [old, next is 1001, disable after 2026-01-01T00:00:00Z]"):
         create(api, service.sandbox, each)
     manager.ensure(NAME)
     before = service.tokens
@@ -196,6 +196,6 @@ def test_successor_that_was_removed_meanwhile(
     def publish(token: stcloud.TokenDto) -> None:
         api.delete_app_token1(service.sandbox.app_id, token.id or 0)
 
-    with pytest.raises(stcloud.MissingTokenException, match="790"):
+    with pytest.raises(stcloud.MissingTokenException, match="1002"):
         manager.rotate(NAME, publish)
     assert service.kinds == [("named", True)]

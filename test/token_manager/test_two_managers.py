@@ -101,7 +101,7 @@ def test_two_that_have_each_made_a_token_take_the_first(
     for actor in reversed(actors):
         while actor.work:
             actor.go_on()
-    assert handed == [789, 789] if work == "ensure" else [790, 790]
+    assert handed == [1001, 1001] if work == "ensure" else [1002, 1002]
 
 
 class TwoManagers(RuleBasedStateMachine):

@@ -1,0 +1,360 @@
+"""docs/cookbook.md: each recipe does what it says, on the real libraries."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trustme
+import urllib3
+import yaml
+from markdown_it import MarkdownIt
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+import stcloud
+from stcloud.sandbox import Sandbox
+
+DOCS = Path(__file__).parents[1] / "docs"
+LONG_AGO = timedelta(days=40)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def titled(page: str) -> dict[str, str]:
+    """Return the blocks of a page that have a file's name."""
+    tokens = MarkdownIt().parse((DOCS / page).read_text(encoding="utf-8"))
+    titles = [(token.info.partition('title="')[2].rstrip('"'), token.content) for token in tokens]
+    return {title: content for title, content in titles if title}
+
+
+FILES = titled("cookbook.md") | titled("token_manager.md")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where all files of the page lie, and a folder for tokens."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "tokens").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, sandbox: Sandbox) -> Run:
+    """Run a program of the page on the sandbox, and wait for its end."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **settings(sandbox), **variables}
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def settings(sandbox: Sandbox) -> dict[str, str]:
+    """Return the environment's variables of a program on the sandbox."""
+    return {
+        "SEMATEXT_HOST": sandbox.url,
+        "SEMATEXT_API_KEY": sandbox.api_key,
+        "PYTHONSAFEPATH": "",  # programs import what lies beside them
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def test_every_file_is_tested() -> None:
+    """A recipe that no test names would not run."""
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert {
+        name for name in titled("cookbook.md") if source.count(name.partition(".")[0]) < 1
+    } == set()
+    assert len(titled("cookbook.md")) > 15
+
+
+def test_list(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
+    """list_tokens.py prints a table or JSON, neither with a value."""
+    token = api.create_app_token({"name": "log shipper"}, sandbox.app_id).token
+    table = run("list_tokens.py", "789")
+    assert table.stdout.split() == ["1001", f"{token.created_at:%Y-%m-%d}", "on", "log", "shipper"]
+    (row,) = json.loads(run("list_tokens.py", "789", "--json").stdout)
+    assert (row["id"], row["name"], row["token"]) == (1001, "log shipper", "****")
+    assert datetime.fromisoformat(row["createdAt"]) == token.created_at
+
+
+class Stores(NamedTuple):
+    """A server that responds as Kubernetes and Vault do, and the secrets that it has, by path."""
+
+    url: str
+    held: dict[str, str]
+
+
+@pytest.fixture
+def stores(httpserver: HTTPServer) -> Stores:
+    """Kubernetes and Vault; that is sealed to everyone but root."""
+    held: dict[str, str] = {}
+
+    def patch(request: Request) -> Response:
+        assert request.content_type == "application/strategic-merge-patch+json" or request.is_json
+        held[request.path] = request.get_json(force=True)["stringData"]["token"]
+        return Response(
+            json.dumps({"kind": "Secret", "apiVersion": "v1"}), mimetype="application/json"
+        )
+
+    def put(request: Request) -> Response:
+        if request.headers["X-Vault-Token"] != "root":
+            return Response('{"errors": ["Vault is sealed"]}', 503)
+        held[request.path] = request.get_json()["data"]["token"]
+        return Response('{"data": {"version": 1}}', mimetype="application/json")
+
+    for name in ("shipper", "billing"):
+        path = f"/api/v1/namespaces/logging/secrets/{name}-token"
+        httpserver.expect_request(path, method="PATCH").respond_with_handler(patch)
+        path = f"/v1/secret/data/tokens/{name}"
+        httpserver.expect_request(path, method="POST").respond_with_handler(put)
+    return Stores(httpserver.url_for(""), held)
+
+
+RUN_ON_MOTO = """
+import json, runpy, sys
+import boto3
+from moto import mock_aws
+
+with mock_aws():
+    client = boto3.client("secretsmanager")
+    for name in ("shipper", "billing"):
+        client.create_secret(Name=f"tokens/{name}", SecretString="none")
+    sys.argv[:] = ["rotate_nightly.py", "789"]
+    try:
+        runpy.run_path("rotate_nightly.py", run_name="__main__")
+    finally:
+        names = ["tokens/shipper", "tokens/billing"]
+        values = [client.get_secret_value(SecretId=name)["SecretString"] for name in names]
+        with open("aws.json", "w") as file:
+            json.dump(values, file)
+"""
+
+
+@pytest.mark.parametrize("vault_token", ["root", "wrong"], ids=["all", "sealed"])
+def test_publishing(
+    api: stcloud.TokensApiControllerApi,
+    sandbox: Sandbox,
+    run: Run,
+    folder: Path,
+    stores: Stores,
+    vault_token: str,
+) -> None:
+    """targets.py writes to_file, to_kubernetes, to_aws and to_vault; one that fails stops none."""
+    sandbox.clock = lambda: datetime.now(UTC) - LONG_AGO
+    manager = stcloud.TokenManager(api, sandbox.app_id)
+    for name in ("shipper", "billing"):
+        manager.ensure(name)
+    sandbox.clock = lambda: datetime.now(UTC)
+    cluster: dict[str, Any] = {"clusters": [{"name": "c", "cluster": {"server": stores.url}}]}
+    cluster |= {"users": [{"name": "u", "user": {}}], "current-context": "x"}
+    cluster |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
+    (folder / "kubeconfig").write_text(yaml.safe_dump(cluster), encoding="utf-8")
+    done = run(
+        "-c",
+        RUN_ON_MOTO,
+        KUBECONFIG=str(folder / "kubeconfig"),
+        VAULT_ADDR=stores.url,
+        VAULT_TOKEN=vault_token,
+        TOKEN_FOLDER=str(folder / "tokens"),
+        AWS_DEFAULT_REGION="eu-central-1",
+        AWS_ACCESS_KEY_ID="made-up",
+        AWS_SECRET_ACCESS_KEY="made-up",
+    )
+    fails = vault_token != "root"
+    assert done.returncode == fails, done.stderr
+    tokens = {token.id: token for token in api.get_app_tokens1(sandbox.app_id).tokens}
+    values = [str(tokens[number].token) for number in (1003, 1004)]
+    files = [folder / "tokens" / name for name in ("shipper", "billing")]
+    assert [file.read_text(encoding="utf-8") for file in files] == values
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert json.loads((folder / "aws.json").read_text(encoding="utf-8")) == values
+    by_kubernetes = [value for path, value in stores.held.items() if "namespaces" in path]
+    by_vault = [value for path, value in stores.held.items() if "namespaces" not in path]
+    assert by_kubernetes == values
+    assert by_vault == ([] if fails else values)
+    assert ("1 of 4 targets failed" in done.stderr) == fails
+    assert not any(value in done.stdout + done.stderr for value in values)
+    assert [tokens[number].enabled for number in (1001, 1002)] == [True, True]
+
+
+def test_finishing(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
+    """finish_rotations.py disables what is due."""
+    manager = stcloud.TokenManager(api, sandbox.app_id, clock=lambda: datetime.now(UTC) - LONG_AGO)
+    manager.ensure("shipper")
+    manager.rotate("shipper", lambda _: None, overlap=timedelta(hours=1))
+    assert "done: disable 1001" in run("finish_rotations.py", "789").stdout
+    assert [token["enabled"] for token in sandbox.tokens()] == [False, True]
+
+
+def test_manifest() -> None:
+    """cronjobs.yaml has what Kubernetes' own models know, and nothing else."""
+    from kubernetes import client
+
+    jobs = list(yaml.safe_load_all(FILES["cronjobs.yaml"]))
+    assert [job["metadata"]["name"] for job in jobs] == ["rotate-tokens", "finish-rotations"]
+    programs = set(FILES)
+    for job in jobs:
+        read: Any = client.ApiClient()
+        model = read.deserialize(json.dumps(job), "V1CronJob", "application/json")
+        assert read.sanitize_for_serialization(model) == job
+        pod = model.spec.job_template.spec.template.spec
+        assert Path(pod.containers[0].command[1]).name in programs
+        assert model.spec.concurrency_policy == "Forbid"
+        assert pod.containers[0].env_from[0].secret_ref.name == "sematext"
+
+
+def test_adopting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
+    """adopt.py gives a token a name, and its value stays."""
+    token = api.create_app_token({"name": "made by hand"}, sandbox.app_id).token
+    assert run("adopt.py", "789", "1001", "shipper").stdout == "shipper: token 1001\n"
+    assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
+
+
+def made_before(age: timedelta) -> datetime:
+    return datetime.now(UTC) - age
+
+
+def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
+    """check_rotations.py fails when a publication has failed for an hour, and not before."""
+    manager = stcloud.TokenManager(api, sandbox.app_id)
+    manager.ensure("shipper")
+    for hours, code in ((0, 0), (2, 1)):
+        sandbox.clock = partial(made_before, timedelta(hours=hours))
+        with pytest.raises(ZeroDivisionError):
+            manager.rotate("shipper", lambda _: 1 / 0)
+        done = run("check_rotations.py", "789")
+        assert (done.returncode, "publish" in done.stdout) == (code, bool(code)), done.stderr
+        api.delete_app_token1(sandbox.app_id, sandbox.tokens()[-1]["id"])
+
+
+def test_metrics(run: Run) -> None:
+    """metrics.py counts calls and steps."""
+    program = """
+import metrics, prometheus_client, stcloud
+metrics.count_calls()
+with stcloud.ApiClient() as client:
+    stcloud.TokenManager(stcloud.TokensApiControllerApi(client), 789).ensure("shipper")
+print(prometheus_client.generate_latest().decode())
+"""
+    lines = run("-c", program).stdout.splitlines()
+    assert 'stcloud_calls_total{operation="create_app_token",status="200"} 1.0' in lines
+    assert 'stcloud_call_seconds_count{operation="update_app_token"} 1.0' in lines
+    assert 'stcloud_manager_steps_total{outcome="done",step="promote"} 1.0' in lines
+
+
+def test_traces(run: Run) -> None:
+    """traced.py makes a span for each call, above those of its attempts."""
+    program = """
+import stcloud, traced
+from opentelemetry import trace
+from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter = InMemorySpanExporter()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+URLLib3Instrumentor().instrument()
+with stcloud.ApiClient() as client:
+    api = traced.traced(stcloud.TokensApiControllerApi(client))
+    stcloud.TokenManager(api, 789).ensure("shipper")
+spans = exporter.get_finished_spans()
+names = {span.context.span_id: span.name for span in spans}
+print([(span.name, names[span.parent.span_id]) for span in spans if span.parent])
+"""
+    assert run("-c", program).stdout.splitlines() == [
+        str(
+            [
+                ("GET", "get_app_tokens1"),
+                ("POST", "create_app_token"),
+                ("GET", "get_app_tokens1"),
+                ("PUT", "update_app_token"),
+                ("GET", "get_app_tokens1"),
+            ]
+        )
+    ]
+
+
+def test_asyncio(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
+    """in_asyncio.py makes a call in each of two ways."""
+    api.create_app_token({}, sandbox.app_id)
+    assert run("in_asyncio.py", "789").stdout == "1\n1\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("import lambda_function as f; print(f.handler({'app_id': 789}, None))", "{'tokens': 0}\n"),
+        ("import tasks; print(tasks.finish_rotations.apply(args=[789]).get())", "[]\n"),
+    ],
+    ids=["lambda_function", "tasks"],
+)
+def test_module(run: Run, program: str, expected: str) -> None:
+    """What a service calls does its work."""
+    done = run("-c", program)
+    assert (done.stdout, done.returncode) == (expected, 0), done.stderr
+
+
+@contextmanager
+def gunicorn(folder: Path, sandbox: Sandbox, port: int) -> Iterator[None]:
+    options = ["--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, "wsgi"]
+    environment = {**os.environ, **settings(sandbox), "HOME": str(folder)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE) as server:
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
+def test_gunicorn(sandbox: Sandbox, folder: Path) -> None:
+    """wsgi.py serves from two workers that were forked after the client was made."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with gunicorn(folder, sandbox, port), urllib3.PoolManager() as http:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                response = http.request("GET", f"http://127.0.0.1:{port}/", retries=False)
+                break
+            except urllib3.exceptions.HTTPError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        assert response.data == b"0 tokens\n"
+
+
+def test_truststore(authority: trustme.CA, run: Run, folder: Path) -> None:
+    """with_truststore.py trusts what the system's OpenSSL does, and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    with Sandbox(ssl_context=context) as secure:
+        variables = settings(secure)
+        trusted = run(
+            "with_truststore.py", "789", **variables, SSL_CERT_FILE=str(folder / "ca.pem")
+        )
+        unknown = run("with_truststore.py", "789", **variables)
+    assert trusted.stdout == "0\n", trusted.stderr
+    assert "no secure connection" in unknown.stderr

@@ -86,7 +86,8 @@ def test_documented_programs_pass_strict_mypy(tmp_path: Path) -> None:
     files = sorted(path.name for path in tmp_path.glob("*.py"))
     assert len(files) > 10
     options = ["--strict", "--config-file=", "--ignore-missing-imports"]
-    options += ["--allow-untyped-decorators"]  # Celery's
+    # Celery's decorator and all of kubernetes have no types.
+    options += ["--allow-untyped-decorators", "--untyped-calls-exclude=kubernetes"]
     command = [sys.executable, "-m", "mypy", *options, f"--python-version={OLDEST}", *files]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -21,14 +22,30 @@ def requirements(file_name: str) -> list[str]:
     return [requirement for requirement in stated if requirement]
 
 
+def long_description(repository: str) -> str:
+    """Return the README; where it is shown, its links need the repository's address."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?!https://|#)", f"]({repository}/blob/main/", readme)
+
+
+# Stated there for the site, too.
+REPOSITORY = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"][
+    "repo_url"
+]
 SANDBOX = ["werkzeug>=3", "jsonschema>=4.18"]
 
 setup(
     name="stcloud",
     version=version(),
     description="Client for the app-token API of Sematext Cloud, with a local sandbox to try it on",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=long_description(REPOSITORY),
     long_description_content_type="text/markdown",
+    url=REPOSITORY,
+    project_urls={
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+        "Security": f"{REPOSITORY}/blob/main/SECURITY.md",
+    },
     maintainer="stcloud maintainers",
     license_expression="Apache-2.0",
     license_files=["LICENSE"],

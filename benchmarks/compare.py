@@ -34,7 +34,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WORKER, SERVER = HERE / "worker.py", HERE / "server.py"
 DESCRIPTION = ROOT / "docs" / "openapi.yaml"
-SHIPPED = ("setup.py", "pyproject.toml", "requirements.txt", "test-requirements.txt", "LICENSE")
+SHIPPED = (
+    "setup.py",
+    "pyproject.toml",
+    "requirements.txt",
+    "test-requirements.txt",
+    "LICENSE",
+    "zensical.toml",
+)
 PATIENCE = 120.0  # seconds for one round of one peer
 ENOUGH = 5  # rounds, after which a case may end because its time is up
 

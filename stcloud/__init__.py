@@ -12,6 +12,8 @@
 PYTEST_DONT_REWRITE: pytest_stcloud comes with this package, whose asserts pytest would rewrite.
 """
 
+import os
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,15 @@ from stcloud.models import (
 )
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
+
+if os.path.exists(os.path.join(__path__[0], "api", "alerts_api.py")):  # noqa: PTH110, PTH118  # Path is slow to import
+    warnings.warn(
+        "stcloud and sematext-api-client-python are both installed, in the same folder. "
+        "Uninstalling either removes files of the other: "
+        "uninstall both with pip, then install stcloud again",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 if TYPE_CHECKING:
     from stcloud._background import AsyncResult

@@ -6,11 +6,15 @@ in ``other_client.json`` beside it.
 
 import importlib.util
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import stcloud
 
 MIGRATING = Path(__file__).with_name("migrating")
 OTHER = os.environ.get("STCLOUD_OLD_CLIENT")
@@ -73,6 +77,23 @@ def test_differences(
     """A fact that only one client has counts, as one that both have and that differs."""
     both = {"requests": "1"} | other, {"requests": "1"} | this
     assert differences.differences({"case": both}) == expected
+
+
+@pytest.mark.skipif(OTHER is None, reason="as below")
+def test_import_warns_of_the_other_client(tmp_path: Path) -> None:
+    """Of the files that it has really installed, with ours over them."""
+    code = "import stcloud; print(stcloud.__path__[0])"
+    there = [str(OTHER), "-c", code]
+    theirs = subprocess.run(there, capture_output=True, text=True, check=True).stdout.strip()
+    package = tmp_path / "stcloud"
+    shutil.copytree(theirs, package)
+    shutil.copytree(stcloud.__path__[0], package, dirs_exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ours = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "sematext-api-client-python are both installed" in ours.stderr
+    assert ours.stdout.strip() == str(package)
 
 
 @pytest.mark.skipif(

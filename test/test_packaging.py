@@ -3,7 +3,11 @@
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 import sysconfig
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -54,6 +58,33 @@ def test_bill_of_materials_lists_what_the_wheel_brings() -> None:
     brought = {names[ref]: {names[other] for other in required[ref]} for ref in names}
     assert brought["stcloud"] == RUNTIME
     assert set(names.values()) == {"stcloud"}.union(*brought.values())
+
+
+def test_links_of_the_description_lead_to_the_repository() -> None:
+    """An index shows the README where its relative links would lead nowhere."""
+    package = metadata.metadata("stcloud")
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    links = re.findall(r"\]\((?!#)([^)]+)\)", str(package.get_payload()))
+    assert f"{site['repo_url']}/blob/main/docs/migrating.md" in links
+    assert [link for link in links if not link.startswith("https://")] == []
+    addresses = [one.partition(", ")[2] for one in package.get_all("Project-URL") or []]
+    assert addresses
+    assert all(one.startswith(site["repo_url"]) for one in addresses)
+
+
+def test_import_warns_of_the_other_client(tmp_path: Path) -> None:
+    """Where both are installed, their files lie in one folder."""
+    package = tmp_path / "stcloud"
+    shutil.copytree(Path(stcloud.__file__).parent, package)
+    command = [sys.executable, "-c", "import stcloud"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for name, warned in (("alerts_api_.py", 0), ("alerts_api.py", 1)):
+        (package / "api" / name).touch()
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert done.stderr.count("uninstall both with pip, then install stcloud again") == warned
+        assert done.stderr.count("<string>:1: RuntimeWarning") == warned
 
 
 def test_package_says_that_it_is_typed() -> None:

@@ -64,7 +64,8 @@ def test_links_of_the_description_lead_to_the_repository() -> None:
     """An index shows the README where its relative links would lead nowhere."""
     package = metadata.metadata("stcloud")
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
-    links = re.findall(r"\]\((?!#)([^)]+)\)", str(package.get_payload()))
+    description = str(package.json["description"])
+    links = re.findall(r"\]\((?!#)([^)]+)\)", description)
     assert f"{site['repo_url']}/blob/main/docs/migrating.md" in links
     assert [link for link in links if not link.startswith("https://")] == []
     addresses = [one.partition(", ")[2] for one in package.get_all("Project-URL") or []]

@@ -154,7 +154,7 @@ def test_missing_extra_is_named(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1, passed=1)
-    result.stdout.fnmatch_lines("the sandbox needs*pip install 'stcloud[[]sandbox]'*werkzeug*")
+    result.stdout.fnmatch_lines("the sandbox needs*pip install '.[[]sandbox]'*werkzeug*")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from stcloud.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 API_PAGE = ROOT / "docs" / "TokensApiControllerApi.md"
 RELIABILITY_PAGE = ROOT / "docs" / "reliability.md"
 REFERENCE = Path(__file__).with_name("reference")

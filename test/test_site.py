@@ -66,7 +66,7 @@ def test_navigation_has_every_page() -> None:
     """Each Markdown page of the repository is in the navigation: zensical.toml lists it."""
     bare = Page(SITE / "404.html")  # the navigation, without a text that has links of its own
     reached = {bare.file(link) for link in bare.links if not link.scheme}
-    sources = {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {ROOT / "README.md"}
+    sources = {*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "README.md"}
     built = {SITE.resolve() / source.relative_to(ROOT).with_suffix(".html") for source in sources}
     assert built - reached == set()
 
@@ -76,5 +76,6 @@ def test_python_api_has_every_public_name() -> None:
     source = (ROOT / "stcloud" / "__init__.py").read_text(encoding="utf-8")
     public = set(re.findall(r'^    "([A-Za-z]+)",$', source, re.MULTILINE))
     assert public
-    documented = {anchor.rpartition(".")[2] for anchor in Page(SITE / "docs/api.html").anchors}
+    pages = map(Page, (SITE / "docs" / "api").glob("*.html"))
+    documented = {anchor.rpartition(".")[2] for page in pages for anchor in page.anchors}
     assert public - documented == set()

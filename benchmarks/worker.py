@@ -1,8 +1,7 @@
-"""Does one peer's work and reports how long it took: a process for each peer, in its environment.
+"""Does one peer's work and reports how long it took; compare.py starts one for each peer.
 
-It reads commands from standard input and writes results to standard output, one JSON object in a
-line each, and ends when its standard input does. compare.py starts it. Peers are imported by name,
-since each environment has only its own.
+It reads commands such as ``{"kind": "calls", "size": 3, "count": 100}``, a line each, and prints
+results so. Peers are imported by name: each environment has only its own.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, metadata
 from typing import Any, NamedTuple
 
@@ -21,17 +20,14 @@ KEY = "0123abcd-made-up-key"
 HEADERS = {"Accept": "application/json", "Authorization": f"apiKey {KEY}"}
 THREADS = 16
 PATH = "/users-web/api/v3/apps/{}/tokens"
-DISTRIBUTIONS = (
-    "certifi",
+DISTRIBUTIONS = {
     "httpx",
     "openapi-client",
-    "pydantic",
-    "python-dateutil",
     "requests",
     "sematext-api-client-python",
     "stcloud",
     "urllib3",
-)
+}
 
 
 class Peer(NamedTuple):
@@ -39,12 +35,8 @@ class Peer(NamedTuple):
 
     fetch: Callable[[int], Any]
     """Return the response for an app; its client serves up to 16 threads."""
-    tokens: Callable[[Any], Sequence[Any]]
+    tokens: Callable[[Any], Sequence[Any]] = lambda document: document["data"]["tokens"]
     """Return the tokens of a response."""
-
-
-def _listed(document: Any) -> Sequence[Any]:
-    return document["data"]["tokens"]  # type: ignore[no-any-return]
 
 
 def _typed(response: Any) -> Sequence[Any]:
@@ -53,22 +45,14 @@ def _typed(response: Any) -> Sequence[Any]:
 
 def _manager(host: str) -> Peer:
     pool = import_module("urllib3").PoolManager(maxsize=THREADS, block=True)
-
-    def fetch(app: int) -> Any:
-        return json.loads(pool.request("GET", host + PATH.format(app), headers=HEADERS).data)
-
-    return Peer(fetch, _listed)
+    return Peer(
+        lambda app: json.loads(pool.request("GET", host + PATH.format(app), headers=HEADERS).data)
+    )
 
 
 def _floor(host: str) -> Peer:
-    pool = import_module("urllib3").connectionpool.connection_from_url(
-        host, maxsize=THREADS, block=True
-    )
-
-    def fetch(app: int) -> Any:
-        return json.loads(pool.urlopen("GET", PATH.format(app), headers=HEADERS).data)
-
-    return Peer(fetch, _listed)
+    pool = import_module("urllib3").connection_from_url(host, maxsize=THREADS, block=True)
+    return Peer(lambda app: json.loads(pool.urlopen("GET", PATH.format(app), headers=HEADERS).data))
 
 
 def _requests(host: str) -> Peer:
@@ -76,17 +60,17 @@ def _requests(host: str) -> Peer:
     session = requests.Session()
     session.headers.update(HEADERS)
     session.mount(host, requests.adapters.HTTPAdapter(pool_maxsize=THREADS, pool_block=True))
-    return Peer(lambda app: session.get(host + PATH.format(app)).json(), _listed)
+    return Peer(lambda app: session.get(host + PATH.format(app)).json())
 
 
 def _httpx(host: str) -> Peer:
     httpx = import_module("httpx")
     limits = httpx.Limits(max_connections=THREADS, max_keepalive_connections=THREADS)
     client = httpx.Client(base_url=host, headers=HEADERS, limits=limits)
-    return Peer(lambda app: client.get(PATH.format(app)).json(), _listed)
+    return Peer(lambda app: client.get(PATH.format(app)).json())
 
 
-def _stcloud(host: str) -> Peer:  # both have the name: the SDK, and the client that it replaces
+def _stcloud(host: str) -> Peer:  # both have the name: this client, and the one in use before
     stcloud = import_module("stcloud")
     configuration = stcloud.Configuration()
     configuration.host = host
@@ -95,6 +79,19 @@ def _stcloud(host: str) -> Peer:  # both have the name: the SDK, and the client 
     configuration.connection_pool_maxsize = THREADS
     api = stcloud.TokensApiControllerApi(stcloud.ApiClient(configuration))
     return Peer(api.get_app_tokens1, _typed)
+
+
+def _no_head(host: str) -> Peer:
+    """The same with http.client's reader of status line and headers, which is less strict."""
+    head = import_module("stcloud._transport.head").StrictResponse
+    head.begin = head.__base__.begin
+    return _stcloud(host)
+
+
+def _no_columns(host: str) -> Peer:
+    """The same with each object of a list read on its own."""
+    import_module("stcloud.models.model").Model.from_columns = classmethod(lambda *_: None)
+    return _stcloud(host)
 
 
 def _generated(host: str) -> Peer:
@@ -110,6 +107,8 @@ PEERS: dict[str, Callable[[str], Peer]] = {
     "urllib3": _manager,
     "floor": _floor,
     "stcloud": _stcloud,
+    "no head": _no_head,
+    "no columns": _no_columns,
     "requests": _requests,
     "httpx": _httpx,
     "sematext": _stcloud,
@@ -117,48 +116,34 @@ PEERS: dict[str, Callable[[str], Peer]] = {
 }
 
 
-def _times(work: Callable[[], None]) -> dict[str, float]:
+def _times(work: Callable[[], object]) -> dict[str, float]:
     gc.collect()  # what the work before has left is not this one's
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
+def _repeat(peer: Peer, size: int, count: int) -> None:
+    fetch = peer.fetch
+    for _ in range(count):
+        fetch(size)
+
+
 def calls(peer: Peer, size: int, count: int) -> dict[str, float]:
     """Make calls, one after the other, and return the time that all took."""
-
-    def work() -> None:
-        fetch = peer.fetch
-        for _ in range(count):
-            fetch(size)
-
-    return _times(work)
+    return _times(lambda: _repeat(peer, size, count))
 
 
 def threads(peer: Peer, size: int, count: int) -> dict[str, float]:
     """Make calls on 16 threads that share a client, and return the time that all took."""
-    each = count // THREADS
-    failed: list[BaseException] = []
+    with ThreadPoolExecutor(THREADS) as pool:
 
-    def work() -> None:
-        try:
-            for _ in range(each):
-                peer.fetch(size)
-        except BaseException as error:
-            failed.append(error)
-            raise
+        def work() -> None:
+            jobs = [pool.submit(_repeat, peer, size, count // THREADS) for _ in range(THREADS)]
+            for job in jobs:
+                job.result()
 
-    def work_all() -> None:
-        started = [threading.Thread(target=work) for _ in range(THREADS)]
-        for thread in started:
-            thread.start()
-        for thread in started:
-            thread.join()
-
-    times = _times(work_all)
-    if failed:
-        raise failed[0]
-    return times
+        return _times(work)
 
 
 def memory(peer: Peer, size: int, count: int) -> dict[str, float]:
@@ -184,26 +169,21 @@ def check(peer: Peer, size: int) -> None:
         raise ValueError(f"{found} tokens instead of {size}")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what is installed here and takes part."""
-    here = {one.metadata["Name"].lower().replace("_", "-"): one for one in metadata.distributions()}
-    return {name: here[name].version for name in DISTRIBUTIONS if name in here}
+def _say(result: object) -> None:
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
-    """Obey commands such as ``{"kind": "calls", "size": 3, "count": 100}``."""
+    """Report the versions of what takes part, then obey."""
     _, name, host = sys.argv
     peer = PEERS[name](host)
-    _say({"versions": versions()})
+    names = {one.metadata["Name"]: one.version for one in metadata.distributions()}
+    _say({name: version for name, version in names.items() if name in DISTRIBUTIONS})
     for line in sys.stdin:
         command = json.loads(line)
         check(peer, command["size"])
         _say(KINDS[command.pop("kind")](peer, **command))
-
-
-def _say(result: object) -> None:
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

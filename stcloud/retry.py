@@ -63,29 +63,30 @@ class RetryPolicy(NamedTuple):
     Retries spend from a budget that all calls of a client share. A success refills it by what
     its last retry cost, or by ``success_credit``. An empty budget stops retrying, so that a
     client adds little load to a service that is down.
+
+    Attributes:
+        attempts: attempts of a call at most, the first included.
+        backoff: the first wait is random, from half of this to all of it; each further one is
+            twice as long. So the four attempts span at least 2.6 seconds: a service that restarts
+            in two is ridden out.
+        backoff_max: no wait is longer than this, unless the service asks for it.
+        retry_after_max: if the service asks for a longer wait, the call fails at once.
+        budget: capacity of the budget, which it starts with.
+        retry_cost: what a retry costs.
+        not_sent_retry_cost: what a retry costs after an attempt that did not reach the service.
+        timeout_retry_cost: what a retry costs after a timeout, which has kept the service busy.
+        success_credit: what a success at the first attempt refills.
     """
 
     attempts: int = 4
-    """Attempts of a call at most, the first included."""
     backoff: float = 0.75
-    """The first wait is random, from half of this to all of it; each further one is twice as long.
-
-    So the four attempts span at least 2.6 seconds: a service that restarts in two is ridden out.
-    """
     backoff_max: float = 8
-    """No wait is longer than this, unless the service asks for it."""
     retry_after_max: float = 60
-    """If the service asks for a longer wait, the call fails at once."""
     budget: float = 20
-    """Capacity of the budget, which it starts with."""
     retry_cost: float = 5
-    """What a retry costs."""
     not_sent_retry_cost: float = 0.1
-    """What a retry costs after an attempt that did not reach the service."""
     timeout_retry_cost: float = 10
-    """What a retry costs after a timeout, which has kept the service busy for long."""
     success_credit: float = 0.5
-    """What a success at the first attempt refills."""
 
 
 class RetryBudget:

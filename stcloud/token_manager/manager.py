@@ -25,24 +25,27 @@ from stcloud.token_manager.rules import Rotation, Step, TokenGroup, id_of
 
 
 class Event(NamedTuple):
-    """A step that was taken, or failed; it holds no secret."""
+    """A step that was taken, or failed; it holds no secret.
+
+    Attributes:
+        operation: ``ensure``, ``rotate`` or ``finish_rotations``.
+        name: the name that the token belongs to, without a mark.
+        step: the same as :class:`~stcloud.token_manager.Step` has.
+        app_id: the app's id, as it was passed.
+        token_id: the token's id; None if no token was made.
+        fingerprint: the first 12 hex digits of the SHA-256 of the token's value.
+        attempts: how often the request was sent; 1 for ``publish``.
+        outcome: ``done``, or the class of the exception.
+    """
 
     operation: str
-    """``ensure``, ``rotate`` or ``finish_rotations``."""
     name: str
-    """The name that the token belongs to, without a mark."""
     step: str
-    """``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or ``delete``."""
     app_id: Id
-    """The app's id, as it was passed."""
     token_id: int | None
-    """None if no token was made."""
     fingerprint: str | None
-    """The first 12 hex digits of the SHA-256 of the token's value."""
     attempts: int
-    """How often the request was sent; 1 for ``publish``."""
     outcome: str
-    """``done``, or the class of the exception."""
 
 
 Publish: TypeAlias = Callable[[TokenDto], object]

@@ -20,32 +20,39 @@ ABANDONED = timedelta(hours=1)  # no call of ensure takes as long
 
 
 class Step(NamedTuple):
-    """What was done, or is due, with a token."""
+    """What was done, or is due, with a token.
+
+    Attributes:
+        step: ``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or
+            ``delete``.
+        token_id: the token's id; None if no token was made.
+        at: when it was done, or from when on it is due, in UTC.
+    """
 
     step: str
-    """``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or ``delete``."""
     token_id: int | None
-    """The token's id; None if no token was made."""
     at: datetime
-    """When it was done, or from when on it is due, in UTC."""
 
     def __str__(self) -> str:
         return f"{self.step} {self.token_id} at {self.at:%Y-%m-%d %H:%M:%SZ}"
 
 
 class Rotation(NamedTuple):
-    """How far the rotation of a name is; ``print`` shows it without the token's value."""
+    """How far the rotation of a name is; ``print`` shows it without the token's value.
+
+    Attributes:
+        name: the name, without a mark.
+        token: the current token, its value included; None if no token is.
+        done: what this call has done, in order.
+        due: what is still to be done; ``publish`` and ``retire`` by ``rotate`` alone.
+        warnings: what a person has to look at.
+    """
 
     name: str
-    """The name, without a mark."""
     token: TokenDto | None
-    """The current token, its value included; None if no token is."""
     done: tuple[Step, ...]
-    """What this call has done, in order."""
     due: tuple[Step, ...]
-    """What is still to be done; ``publish`` and ``retire`` by ``rotate`` alone."""
     warnings: tuple[str, ...] = ()
-    """What a person has to look at."""
 
     def __str__(self) -> str:
         current = f"token {self.token.id}" if self.token else "no token"

@@ -1,0 +1,218 @@
+"""Puts the results of compare.py and brownout.py into their pages: tables, and figures as SVG.
+
+The figures are drawn with matplotlib, without a background and in tones that can be read on a light
+and on a dark page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brownout import (
+    AFTER,
+    BEFORE,
+    BROWNOUT,
+    CLIENTS,
+    FLAWS,
+    LOSSES,
+    POLICIES,
+    RATES,
+    SERVICES,
+    numbers_of,
+)
+from compare import BASES, CASES, GOALS, PEERS
+from tabulate import tabulate
+
+from stcloud.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+BEGIN, END = "<!-- tables: begin -->\n", "\n<!-- tables: end -->"
+TITLES = {case.name: case.title for case in CASES}
+Row = dict[str, Any]
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return what was recorded."""
+    document: dict[str, Any] = json.loads((DOCS / f"{name}.json").read_text(encoding="utf-8"))
+    return document
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return tabulate(list(rows), head, tablefmt="github", disable_numparse=True)
+
+
+def bold(text: str, *, when: bool) -> str:
+    """Return a text, or the same in bold."""
+    return f"**{text}**" if when else text
+
+
+def performance() -> str:
+    """Return the tables of docs/performance.md."""
+    document = load("performance")
+    found = {(row["case"], row["peer"]): row for row in document["rows"]}
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    goals = []
+    for case, base, goal in GOALS:
+        row = found[case, "stcloud"]
+        ratio = row["ratio"] if base == "urllib3" else row["floor"]
+        spread = f"{row['low']:.2f} to {row['high']:.2f}" if base == "urllib3" else ""
+        result = "met" if ratio <= goal else "missed"
+        goals.append(
+            (TITLES[case], PEERS[base].title, f"{goal:.2f}", f"**{ratio:.2f}**", spread, result)
+        )
+    peers = []
+    for name, peer in PEERS.items():
+        cells = [cell(found[case, name]) for case in TITLES if (case, name) in found]
+        if cells:
+            peers.append((bold(peer.title, when=name == "stcloud"), *cells))
+    head = ("Work", "Against", "Goal", "Reached", "Quartiles", "")
+    return "\n\n".join(
+        (
+            f"Measured on {document['date']}: {document['machine']}; {versions}.",
+            table(head, goals),
+            "Medians, and the ratio to urllib3's `PoolManager`:",
+            table(("", *TITLES.values()), peers),
+        )
+    )
+
+
+def cell(row: Row) -> str:
+    """Return a time or a size with its unit, and the ratio."""
+    value = row["value"]
+    amount = f"{value / 2**20:.1f} MiB" if row["case"] == "memory" else f"{value * 1e3:.3g} ms"
+    return amount if row["peer"] == "urllib3" else f"{amount}, {row['ratio']:.2f}"
+
+
+def reliability() -> str:
+    """Return the tables of docs/reliability.md."""
+    keys = ("service", "client", "rate", "lost", "flaw")
+    found = {tuple(row[key] for key in keys): row for row in load("brownout")["rows"]}
+    main = []
+    for service in SERVICES:
+        for client in CLIENTS:
+            row = found[service, client, 1, 0.9, 0]
+            numbers = f"{row['amplification']:.2f}", f"{row['peak']:.1f}", recovery(row)
+            main.append((service, client, *numbers, f"{row['failed']:,}"))
+    rates = []
+    for rate, name in RATES.items():
+        for service in SERVICES:
+            rows = [found[service, client, round(rate, 5), 0.9, 0] for client in CLIENTS]
+            cells = (f"{row['amplification']:.2f}, {recovery(row)}" for row in rows)
+            rates.append((name, service, *cells))
+    policies = []
+    for client in map(numbers_of, POLICIES):
+        loads = (found["rejects", client, 1, lost, 0]["amplification"] for lost in LOSSES)
+        failed = (found["rejects", client, 1, 0, flaw]["failed_share"] for flaw in FLAWS)
+        name = bold(client, when=client == numbers_of(RetryPolicy()))
+        policies.append((name, *(f"{one:.2f}" for one in loads), *(f"{one:.2%}" for one in failed)))
+    heads = (*(f"{lost:.0%} gone" for lost in LOSSES), *(f"{one:.0%} fail" for one in FLAWS))
+    columns = "The service", "Client", "Requests per call", "Peak load", "Recovery", "Failed calls"
+    return "\n\n".join(
+        (
+            "Clients that call once a second:",
+            table(columns, main),
+            "Clients that call more or less often, requests per call and recovery:",
+            table(("Calls", "The service", *CLIENTS), rates),
+            "Other numbers (`budget` / `retry_cost` / `timeout_retry_cost` / `success_credit`), "
+            "for clients that call once a second. Left, requests per call while 90%, 50% or "
+            "30% of the capacity is gone and the service rejects; right, failed calls while "
+            "nothing is gone, but 1%, 10% or 20% of all requests are refused with 503 by chance:",
+            table(("Numbers", *heads), policies),
+        )
+    )
+
+
+def recovery(row: Row) -> str:
+    """Return how long it took until calls succeeded again."""
+    return f"not in {AFTER} s" if row["recovery"] is None else f"{row['recovery']} s"
+
+
+def put_into(page: str, tables: str) -> str:
+    """Return a page with these tables between its markers."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError("the page has no markers for the tables")
+    return before + begin + tables + end + after
+
+
+TONES = ("#7a7a7a", "#2f81f7", "#c2760c", "#e5484d", "#8e6fd8", "#2a9d6f", "#d14d9b")
+
+
+def draw(folder: Path) -> None:
+    """Draw all figures into a folder."""
+    from matplotlib import pyplot  # needed only here, slow to import
+
+    pyplot.switch_backend("svg")
+    with pyplot.style.context(Path(__file__).with_name("figures.mplstyle")):
+        for name in SERVICES:
+            figure, (above, below) = pyplot.subplots(2, figsize=(4.1, 4.4), sharex=True)
+            draw_brownout(above, below, name)
+            save(figure, folder / f"brownout-{name.replace(' ', '-')}.svg")
+        figure, axes = pyplot.subplots(figsize=(4.1, 4.2))
+        draw_peers(axes)
+        save(figure, folder / "performance.svg")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure; without a date, the same figure is the same file."""
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+
+
+def draw_brownout(above: Axes, below: Axes, service: str) -> None:
+    """Draw the load and the success of one service over time, a line for each client."""
+    rows = [row for row in load("brownout")["rows"] if row["service"] == service and row["load"]]
+    for row, tone in zip(rows, TONES, strict=False):
+        seconds = range(0, 2 * len(row["load"]), 2)
+        above.plot(seconds, row["load"], color=tone, label=row["client"].replace("`", ""))
+        below.plot(seconds, [100 * share for share in row["success"]], color=tone)
+    for axes in (above, below):
+        axes.axvspan(BEFORE, BEFORE + BROWNOUT, color=TONES[0], alpha=0.2, linewidth=0)
+        axes.grid(axis="y")
+    above.set_ylabel("load, normal = 1")
+    below.set_ylabel("calls that succeed, %")
+    below.set_xlabel("seconds")
+    above.legend(loc="upper right")
+
+
+def draw_peers(axes: Axes) -> None:
+    """Draw the ratios of all peers, a row for each case."""
+    rows = load("performance")["rows"]
+    names = list(TITLES)[::-1]
+    shown = [name for name in PEERS if name not in (*BASES, "no head", "no columns")]
+    for name, tone, mark in zip(shown, TONES[1:], "os^DvP", strict=False):
+        own = [row for row in rows if row["peer"] == name]
+        places = [names.index(row["case"]) for row in own]
+        ratios = [row["ratio"] for row in own]
+        axes.plot(ratios, places, mark, color=tone, label=PEERS[name].title, alpha=0.9)
+    axes.axvline(1, color=TONES[0])
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([0.5, 1, 2, 4, 8, 16, 32], ["0.5", "1", "2", "4", "8", "16", "32"])
+    axes.set_yticks(range(len(names)), [TITLES[name] for name in names])
+    axes.set_xlabel("ratio to urllib3's PoolManager")
+    axes.grid(axis="x")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.14), ncols=2)
+
+
+def main() -> None:
+    """Update the pages."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--folder", type=Path, default=DOCS, help="of the pages and the figures")
+    folder = parser.parse_args().folder
+    for name, tables in {"performance": performance(), "reliability": reliability()}.items():
+        page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+        (folder / f"{name}.md").write_text(put_into(page, tables), encoding="utf-8")
+    draw(folder)
+
+
+if __name__ == "__main__":
+    main()

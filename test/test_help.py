@@ -2,8 +2,6 @@
 
 import inspect
 import pydoc
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -53,7 +51,7 @@ def test_arguments_are_described(name: str) -> None:
         assert inspect.Parameter.empty not in {each.annotation for each in parameters}
 
 
-def methods() -> list[tuple[str, Callable[..., Any]]]:
+def methods() -> list[tuple[str, object]]:
     return [
         (f"{name}.{key}", value)
         for name, kind in PUBLIC.items()
@@ -63,13 +61,13 @@ def methods() -> list[tuple[str, Callable[..., Any]]]:
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda pair: pair[0])
-def test_methods_say_what_they_do(method: tuple[str, Any]) -> None:
+def test_methods_say_what_they_do(method: tuple[str, object]) -> None:
     """Each public method and property, in its first line."""
     assert inspect.getdoc(method[1])
 
 
 def test_configuration_shows_its_settings() -> None:
     """With types, defaults and descriptions."""
-    text = pydoc.render_doc(stcloud.Configuration, renderer=pydoc.plaintext)
+    text = pydoc.plain(pydoc.render_doc(stcloud.Configuration))
     assert "connect_timeout: float | None = 5" in text
     assert "Seconds that connecting may take." in text

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from urllib3 import HTTPConnectionPool, HTTPResponse
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
@@ -38,23 +38,14 @@ READ, DEADLINE = 30.0, 60.0  # the client's default timeouts
 STEADY = 10  # seconds at the end in which all must be well, to count as recovered
 
 
-class Track(Protocol):
-    """What decides about one call's attempts."""
-
-    def after(self, *, timed_out: bool, remaining: float) -> float | None:
-        """Return the seconds to wait before the next attempt, None if none is to follow."""
-
-    def record_success(self) -> None:
-        """Take note of the call's success."""
-
-
 class ClientTrack(RetryState):
-    """The client's own decisions, on a read."""
-
-    __slots__ = ()
+    """The client's own decisions about one call's attempts, on a read."""
 
     def after(self, *, timed_out: bool, remaining: float) -> float | None:
-        """Ask as ``ApiClient`` does, after a timeout or a 503 without Retry-After."""
+        """Return the seconds to wait before the next attempt, None if none is to follow.
+
+        Asks as ``ApiClient`` does, after a timeout or a 503 without Retry-After.
+        """
         outcome = Outcome.UNKNOWN if timed_out else Outcome.UNAVAILABLE
         return self.next_delay(outcome, timed_out=timed_out, retry_after=None, remaining=remaining)
 
@@ -75,7 +66,6 @@ def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
 class Urllib3Track:
     """urllib3's own decisions for ``Retry(3)``, with 503 among what may be retried."""
 
-    __slots__ = ("_retry",)
     START = Retry(3, status_forcelist=[503])  # back-off factor 0, as Retry has it
 
     def __init__(self) -> None:
@@ -90,20 +80,8 @@ class Urllib3Track:
         """Nothing is counted beyond the call."""
 
 
-class Service(NamedTuple):
-    """What a service does with a request that it cannot serve at once."""
-
-    queue: float
-    """It may wait, if the healthy service would serve all who wait in this many seconds."""
-    rejects: bool
-    """Whether a request too many gets 503 at once; else it gets no response."""
-
-
-SERVICES = {
-    "rejects": Service(0.1, rejects=True),
-    "queues": Service(20, rejects=False),
-    "queues all": Service(60, rejects=False),
-}
+SERVICES = {"rejects": (0.1, True), "queues": (20, False), "queues all": (60, False)}
+"""Seconds of a healthy service's work that may wait; whether more gets 503, or no response."""
 CLIENTS: dict[str, RetryPolicy | None] = {
     "no retry": RetryPolicy(attempts=1),
     "stcloud": RetryPolicy(),
@@ -113,52 +91,49 @@ CLIENTS: dict[str, RetryPolicy | None] = {
 
 
 class Scenario(NamedTuple):
-    """What is simulated."""
+    """What is simulated.
+
+    ``client`` is a name for tables, ``rate`` the calls of each client in a second, ``lost`` the
+    share of the capacity that is lost for a minute, and ``flaw`` that of the requests that are
+    refused with 503 for no reason, all the time. No policy means urllib3's way.
+    """
 
     service: str
     client: str
-    """Its name in a table; ``policy`` says what it does."""
     policy: RetryPolicy | None
-    """How calls are retried; None for urllib3's way."""
     clients: int
     rate: float = 1
-    """Calls of each client in a second."""
     lost: float = 0.9
-    """The share of the capacity that is lost for a minute."""
     flaw: float = 0
-    """The share of the requests that are refused with 503 for no reason, all the time."""
 
 
 class Result(NamedTuple):
-    """What came of it."""
+    """What came of it.
+
+    ``amplification`` is requests for each call of the brown-out. ``load``, and its ``peak`` in the
+    brown-out, are requests in a second, as a multiple of the normal load. ``recovery`` is the
+    seconds from the return of the capacity until 99% of calls succeed from then on. ``success`` is
+    the share that succeeded of the calls that ended in each second.
+    """
 
     amplification: float
-    """Requests sent for each call begun, both during the brown-out."""
     peak: float
-    """The most requests in one second of the brown-out, as a multiple of the normal load."""
     recovery: int | None
-    """Seconds from the return of the capacity until 99% of calls succeed from then on, or None."""
     failed: int
-    """Calls that failed, in all."""
     failed_share: float
-    """The same, as a share of all calls that ended."""
     load: list[float]
-    """Requests in each second, as a multiple of the normal load."""
     success: list[float]
-    """Of the calls that ended in each second, the share that succeeded."""
 
 
 class Call:
-    """One call, from its first request to its end."""
+    """One call; ``pending`` is the number of the request whose response is awaited, 0 for none."""
 
     __slots__ = ("deadline", "pending", "sent", "track")
 
-    def __init__(self, track: Track, deadline: float) -> None:
+    def __init__(self, track: ClientTrack | Urllib3Track, deadline: float) -> None:
         self.track = track
         self.deadline = deadline
-        self.sent = 0
-        self.pending = 0
-        """The number of the request whose response is awaited; 0 for none."""
+        self.sent = self.pending = 0
 
 
 class Simulation:
@@ -169,7 +144,7 @@ class Simulation:
         self._scenario = scenario
         self._load = scenario.rate * scenario.clients  # calls in a second
         self._capacity = self._load * HEADROOM
-        self._service = SERVICES[scenario.service]
+        self._queue_seconds, self._rejects = SERVICES[scenario.service]
         # Two sources, so that the calls come at the same times however they are retried.
         self._chance = random.Random("calls")  # noqa: S311  # guards no secret
         self._luck = random.Random("places")  # noqa: S311  # guards no secret
@@ -179,8 +154,8 @@ class Simulation:
         self._credit = 0.0
         self._queue: deque[tuple[Call, int]] = deque()  # a call, and the request's number in it
         self._working = deque[list[tuple[Call, int]]]([] for _ in range(SERVICE_STEPS))
+        # Step -> the requests whose time is up then; number 0 is one to be sent.
         self._due: defaultdict[int, list[tuple[Call, int]]] = defaultdict(list)
-        """Step -> the requests whose time is up then; number 0 is one to be sent."""
         self._counts: list[Counter[str]] = []  # of each second
 
     def run(self) -> Result:
@@ -233,9 +208,9 @@ class Simulation:
     def _send(self, call: Call) -> None:
         self._count("sent")
         call.sent += 1
-        full = len(self._queue) >= self._capacity * self._service.queue
+        full = len(self._queue) >= self._capacity * self._queue_seconds
         flawed = self._scenario.flaw and self._luck.random() < self._scenario.flaw
-        if flawed or (full and self._service.rejects):
+        if flawed or (full and self._rejects):
             self._fail(call, timed_out=False)
             return
         call.pending = call.sent
@@ -278,7 +253,7 @@ def _ended(counts: Counter[str]) -> int:
     return counts["succeeded"] + counts["failed"]
 
 
-def _tracks(scenario: Scenario) -> Callable[[int], Track]:
+def _tracks(scenario: Scenario) -> Callable[[int], ClientTrack | Urllib3Track]:
     policy = scenario.policy
     if policy is None:
         return lambda _: Urllib3Track()
@@ -291,6 +266,7 @@ def simulate(scenario: Scenario) -> Result:
     return Simulation(scenario).run()
 
 
+# What the page shows: rates of calls, numbers of the budget, and what is lost or fails by chance.
 RATES = {10.0: "10 a second", 0.1: "1 in 10 seconds", 1 / 60: "1 a minute"}
 POLICIES = (
     RetryPolicy(budget=100, success_credit=1),

@@ -20,7 +20,7 @@ import threading
 import time
 import venv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,23 +31,19 @@ PATIENCE = 120.0  # seconds for one round of one peer
 
 
 class Peer(NamedTuple):
-    """Someone to compare with."""
+    """Someone to compare with: where it is installed, and what precedes a script's first call."""
 
     title: str
     environment: str
-    """Where it is installed; the baselines share stcloud's, and so its urllib3."""
     start: str
-    """What a script does before its first call."""
 
 
-_STCLOUD = "import stcloud; stcloud.ApiClient(stcloud.Configuration())"
+# The baselines share stcloud's environment, and so its urllib3.
+_URLLIB3 = "import urllib3, certifi; urllib3."
+_STCLOUD = "import stcloud as c; c.ApiClient(c.Configuration())"
 PEERS = {
-    "urllib3": Peer("urllib3", "stcloud", "import urllib3, certifi; urllib3.PoolManager()"),
-    "floor": Peer(
-        "urllib3, one pool",
-        "stcloud",
-        "import urllib3, certifi; urllib3.HTTPConnectionPool('localhost')",
-    ),
+    "urllib3": Peer("urllib3", "stcloud", f"{_URLLIB3}PoolManager()"),
+    "floor": Peer("urllib3, one pool", "stcloud", f"{_URLLIB3}HTTPConnectionPool('localhost')"),
     "stcloud": Peer("stcloud", "stcloud", _STCLOUD),
     "no head": Peer("stcloud, http.client's head", "stcloud", _STCLOUD),
     "no columns": Peer("stcloud, without columns", "stcloud", _STCLOUD),
@@ -55,9 +51,7 @@ PEERS = {
     "httpx": Peer("httpx", "httpx", "import httpx; httpx.Client()"),
     "sematext": Peer("sematext-api-client-python", "sematext", _STCLOUD),
     "generated": Peer(
-        "openapi-generator",
-        "generated",
-        "import openapi_client as c; c.ApiClient(c.Configuration())",
+        "openapi-generator", "generated", _STCLOUD.replace("stcloud", "openapi_client")
     ),
 }
 BASES = ("urllib3", "floor")
@@ -65,16 +59,13 @@ INSTALLED_HERE = [name for name, peer in PEERS.items() if peer.environment == "s
 
 
 class Case(NamedTuple):
-    """Work that all peers do."""
+    """Work that all peers do: so many calls in a round, of lists with so many tokens."""
 
     name: str
     title: str
     kind: str
-    """What the worker is to do, or "start"."""
     size: int
-    """Tokens in the list."""
     calls: int
-    """Calls in a round."""
     rounds: int
 
     def small(self) -> Case:
@@ -165,77 +156,64 @@ def plain_environment() -> dict[str, str]:
     }
 
 
-@contextmanager
-def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a program that reads commands and prints results; end it at the end."""
-    process = subprocess.Popen(  # noqa: S603  # no input from outside
-        [str(part) for part in command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=plain_environment(),
-        cwd=tempfile.gettempdir(),  # the checkout would hide what is installed
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()  # it has nothing to lose, and threads may keep it
+class Program:
+    """A process that reads commands and prints results, in JSON, a line each."""
 
+    def __init__(self, python: Path, file: str, *arguments: str) -> None:
+        self.python = python
+        self._process = subprocess.Popen(  # noqa: S603  # no input from outside
+            [python, HERE / file, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=plain_environment(),
+            cwd=tempfile.gettempdir(),  # the checkout would hide what is installed
+        )
+        self.greeting: Any = self._next_line()
 
-def next_line(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a process prints; kill one that takes too long."""
-    watch = threading.Timer(PATIENCE, process.kill)
-    watch.start()
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-    finally:
-        watch.cancel()
-    if not line:
-        raise RuntimeError(f"{process.args!r} has ended")
-    return line
-
-
-class Worker:
-    """One peer's process."""
-
-    def __init__(self, process: subprocess.Popen[str], python: Path, name: str) -> None:
-        self._process = process
-        self._python = python
-        self._name = name
-        self.versions: dict[str, str] = json.loads(next_line(process))
-
-    def do(self, case: Case) -> Sample:
-        """Do the work of one round."""
-        if case.kind == "start":
-            return self._start()
-        command = {"kind": case.kind, "size": case.size, "count": case.calls}
-        assert self._process.stdin is not None  # noqa: S101  # started() says so
+    def ask(self, command: object) -> Any:
+        """Send a command, and return its result."""
+        assert self._process.stdin is not None  # noqa: S101  # it is a pipe
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        sample: Sample = json.loads(next_line(self._process))
-        return {name: value / case.calls for name, value in sample.items()}
+        return self._next_line()
 
-    def _start(self) -> Sample:
-        """Import and make a client in a fresh process; the start of Python is not counted."""
-        program = (
-            f"from time import perf_counter; begin = perf_counter()\n{PEERS[self._name].start}\n"
-            "print(perf_counter() - begin)"
-        )
-        options = {"env": plain_environment(), "cwd": tempfile.gettempdir(), "timeout": PATIENCE}
-        return {"wall": float(run(self._python, "-c", program, **options))}
+    def _next_line(self) -> Any:
+        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
+        watch = threading.Timer(PATIENCE, self._process.kill)
+        watch.start()
+        try:
+            return json.loads(self._process.stdout.readline())
+        finally:
+            watch.cancel()
+
+    def close(self) -> None:
+        """End it: it has nothing to lose, and threads may keep it."""
+        with self._process:
+            self._process.kill()
 
 
-def measure(case: Case, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
+def work(case: Case, name: str, worker: Program) -> Sample:
+    """Let a peer do the work of one round."""
+    if case.kind != "start":
+        command = {"kind": case.kind, "size": case.size, "count": case.calls}
+        return {key: value / case.calls for key, value in worker.ask(command).items()}
+    begin = "from time import perf_counter; begin = perf_counter()"  # Python has started by then
+    program = f"{begin}\n{PEERS[name].start}\nprint(perf_counter() - begin)"
+    options = {"env": plain_environment(), "cwd": tempfile.gettempdir(), "timeout": PATIENCE}
+    return {"wall": float(run(worker.python, "-c", program, **options))}
+
+
+def measure(case: Case, workers: Mapping[str, Program]) -> dict[str, list[Sample]]:
     """Let the peers work in turn; each round begins with another of them."""
     names = list(workers)
     samples: dict[str, list[Sample]] = {name: [] for name in names}
-    for name in names:
-        workers[name].do(case._replace(calls=1) if case.kind == "calls" else case)  # warms up
+    for name in names:  # warms up
+        work(case._replace(calls=1) if case.kind == "calls" else case, name, workers[name])
     for number in range(case.rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            samples[name].append(workers[name].do(case))
+            samples[name].append(work(case, name, workers[name]))
     return samples
 
 
@@ -268,18 +246,18 @@ def machine() -> str:
 def compare(cases: Sequence[Case], pythons: Mapping[str, Path]) -> dict[str, Any]:
     """Let all peers do all work, and return what is recorded."""
     with ExitStack() as stack:
-        server = stack.enter_context(started(sys.executable, HERE / "server.py"))
-        host = f"http://127.0.0.1:{int(next_line(server))}"
-        workers = {}
-        for name, python in pythons.items():
-            process = stack.enter_context(started(python, HERE / "worker.py", name, host))
-            workers[name] = Worker(process, python, name)
+        server = stack.enter_context(closing(Program(Path(sys.executable), "server.py")))
+        host = f"http://127.0.0.1:{server.greeting}"
+        workers = {
+            name: stack.enter_context(closing(Program(python, "worker.py", name, host)))
+            for name, python in pythons.items()
+        }
         found: list[dict[str, Any]] = []
         for case in cases:
             begin = time.monotonic()
             found += rows(case, measure(case, workers))
             say(f"{case.title}: {time.monotonic() - begin:.0f} s")
-    versions = {key: text for worker in workers.values() for key, text in worker.versions.items()}
+    versions = {key: text for worker in workers.values() for key, text in worker.greeting.items()}
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine(),

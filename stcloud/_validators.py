@@ -45,7 +45,7 @@ def require_has_run(name: str, result: object) -> None:
 
 
 def _not_run(name: str) -> TypeError:
-    return TypeError(f"{name} must be a plain function, which runs when it is called")
+    return TypeError(f"{name} must be a plain function: not async, and without yield")
 
 
 def duration(name: str, value: timedelta) -> timedelta:
@@ -102,7 +102,7 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
         absolute = False
     problems = {
         "has spaces, control or non-ASCII characters": not is_printable_ascii(value),
-        "is not absolute": not absolute or "\\" in value,
+        "does not begin with http:// or https:// and a host": not absolute or "\\" in value,
         "has credentials": "@" in value and not credentials,
         "has a query or a fragment": "?" in value or "#" in value,
     }

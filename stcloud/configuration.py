@@ -201,9 +201,9 @@ def _caller_stacklevel() -> int:
 def _no_setting(name: str) -> str:
     from difflib import get_close_matches  # needed only for a slip
 
-    nearest = get_close_matches(name, _SETTINGS, 1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"Configuration has no setting {name!r}{hint}"
+    nearest = _OTHER_NAMES.get(name) or "".join(get_close_matches(name, _SETTINGS, 1))
+    hint = f"did you mean {nearest!r}?" if nearest else "help(stcloud.Configuration) lists them"
+    return f"Configuration has no setting {name!r}; {hint}"
 
 
 def _region(name: str, value: object) -> str:
@@ -255,6 +255,8 @@ def _retries(name: str, value: object) -> RetryPolicy:
         for field, number in value._asdict().items():
             _validators.non_negative(f"{name}.{field}", number)
         return value
+    if not isinstance(value, int):
+        raise _validators.wrong_type(name, "int or RetryPolicy", value)
     return RetryPolicy(attempts=1 + _validators.positive_int(name, value, minimum=0))
 
 
@@ -331,7 +333,8 @@ class Configuration(Settings):
     ssl_context: SimpleSetting[ssl.SSLContext | None] = SimpleSetting(
         _validators.optional(_ssl_context), default=None
     )
-    """A context of your own, used as it is instead of the four settings above."""
+    """A context of your own, used as it is, instead of ``verify_ssl``, ``ssl_ca_cert``,
+    ``cert_file`` and ``key_file``."""
     assert_hostname: SimpleSetting[str | bool | None] = SimpleSetting(
         _validators.optional(_validators.name_or_false), default=None
     )
@@ -482,5 +485,13 @@ class Configuration(Settings):
 _SETTINGS: dict[str, Setting[Any, Any]] = {
     name: value for name, value in vars(Configuration).items() if isinstance(value, Setting)
 }
+_OTHER_NAMES = {
+    "base_url": "host",
+    "max_retries": "retries",
+    "timeout": "deadline",
+    "token": "api_key",
+    "verify": "verify_ssl",
+}
+"""What other clients call the same, where the letters do not lead there."""
 _ADDRESS = {"region", "host"}  # two ways to say the same
 _VARIABLES = {"region": "SEMATEXT_REGION", "host": "SEMATEXT_HOST", "api_key": "SEMATEXT_API_KEY"}

@@ -13,8 +13,6 @@ What is known after a failed attempt                   GET PUT DELETE  POST PATC
 =====================================================  ==============  ==============
 """
 
-from __future__ import annotations
-
 import threading
 from enum import Enum
 from random import uniform
@@ -75,7 +73,7 @@ class RetryPolicy(NamedTuple):
         retry_cost: what a retry costs.
         not_sent_retry_cost: what a retry costs after an attempt that did not reach the service.
         timeout_retry_cost: what a retry costs after a timeout, which has kept the service busy.
-        success_credit: what a success at the first attempt refills.
+        success_credit: by how much a success at the first attempt refills the budget.
     """
 
     attempts: int = 4

@@ -93,11 +93,12 @@ def test_every_file_is_tested() -> None:
 def test_list(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
     """list_tokens.py prints a table or JSON, neither with a value."""
     token = api.create_app_token({"name": "log shipper"}, sandbox.app_id).token
-    table = run("list_tokens.py", "789")
-    assert table.stdout.split() == ["1001", f"{token.created_at:%Y-%m-%d}", "on", "log", "shipper"]
-    (row,) = json.loads(run("list_tokens.py", "789", "--json").stdout)
-    assert (row["id"], row["name"], row["token"]) == (1001, "log shipper", "****")
-    assert datetime.fromisoformat(row["createdAt"]) == token.created_at
+    assert token.created_at is not None
+    created = token.created_at.isoformat()
+    assert run("list_tokens.py", "789").stdout == f"1001  {created}  True  log shipper\n"
+    rows = json.loads(run("list_tokens.py", "789", "--json").stdout)
+    assert rows == [{"id": 1001, "created": created, "enabled": True, "name": "log shipper"}]
+    assert run("list_tokens.py", "789", "--jsn").returncode == 2
 
 
 class Stores(NamedTuple):
@@ -215,17 +216,23 @@ def test_manifest() -> None:
     """cronjobs.yaml has what Kubernetes' own models know, and nothing else."""
     from kubernetes import client
 
-    jobs = list(yaml.safe_load_all(FILES["cronjobs.yaml"]))
-    assert [job["metadata"]["name"] for job in jobs] == ["rotate-tokens", "finish-rotations"]
-    programs = set(FILES)
-    for job in jobs:
+    kinds = {"CronJob": "V1CronJob", "Role": "V1Role", "RoleBinding": "V1RoleBinding"}
+    kinds["ServiceAccount"] = "V1ServiceAccount"
+    pods = {}
+    for document in yaml.safe_load_all(FILES["cronjobs.yaml"]):
         read: Any = client.ApiClient()
-        model = read.deserialize(json.dumps(job), "V1CronJob", "application/json")
-        assert read.sanitize_for_serialization(model) == job
-        pod = model.spec.job_template.spec.template.spec
-        assert Path(pod.containers[0].command[1]).name in programs
-        assert model.spec.concurrency_policy == "Forbid"
-        assert pod.containers[0].env_from[0].secret_ref.name == "sematext"
+        kind = kinds[document["kind"]]
+        model = read.deserialize(json.dumps(document), kind, "application/json")
+        assert read.sanitize_for_serialization(model) == document
+        if kind == "V1CronJob":
+            pods[model.metadata.name] = pod = model.spec.job_template.spec.template.spec
+            assert model.spec.concurrency_policy == "Forbid"
+            assert Path(pod.containers[0].command[1]).name in FILES
+            assert pod.containers[0].env_from[0].secret_ref.name == "sematext"
+        elif kind == "V1Role":
+            assert model.rules[0].resource_names == ["shipper-token", "billing-token"]
+    assert list(pods) == ["rotate-tokens", "finish-rotations"]
+    assert pods["rotate-tokens"].service_account_name == "rotate-tokens"
 
 
 def test_adopting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
@@ -240,16 +247,38 @@ def made_before(age: timedelta) -> datetime:
 
 
 def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
-    """check_rotations.py fails when a publication has failed for an hour, and not before."""
+    """check_rotations.py: no token, all is well, a publication failed for long, one is overdue."""
+
+    def check() -> tuple[int, str]:
+        done = run("check_rotations.py", "789")
+        assert not done.stderr
+        return done.returncode, done.stdout
+
+    assert check() == (1, "shipper: no token\nbilling: no token\n")
     manager = stcloud.TokenManager(api, sandbox.app_id)
+    manager.ensure("billing")
     manager.ensure("shipper")
+    assert check() == (0, "")
     for hours, code in ((0, 0), (2, 1)):
         sandbox.clock = partial(made_before, timedelta(hours=hours))
         with pytest.raises(ZeroDivisionError):
             manager.rotate("shipper", lambda _: 1 / 0)
-        done = run("check_rotations.py", "789")
-        assert (done.returncode, "publish" in done.stdout) == (code, bool(code)), done.stderr
+        code_found, text = check()
+        assert (code_found, "publish" in text, "billing" in text) == (code, bool(code), False)
         api.delete_app_token1(sandbox.app_id, sandbox.tokens()[-1]["id"])
+    sandbox.clock = partial(made_before, timedelta(days=33))
+    manager.rotate("billing", lambda _: None)
+    assert check() == (1, "billing: token 1005\n  due: delete 1001 at " + check()[1][-21:])
+
+
+def test_first_tokens(sandbox: Sandbox, run: Run, folder: Path) -> None:
+    """first_tokens.py makes and publishes; again, it publishes the same one."""
+    targets = "def publish(name, token): print(name, token.id)\n"
+    (folder / "targets.py").write_text(targets, encoding="utf-8")
+    for _ in range(2):
+        done = run("first_tokens.py", "789", "shipper", "billing")
+        assert done.stdout == "shipper 1001\nbilling 1002\n", done.stderr
+    assert [token["name"] for token in sandbox.tokens()] == ["shipper", "billing"]
 
 
 def test_metrics(run: Run) -> None:

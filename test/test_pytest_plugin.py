@@ -29,7 +29,7 @@ def paste(pytester: pytest.Pytester) -> None:
 @pytest.mark.usefixtures("paste")
 def test_page_as_pasted(pytester: pytest.Pytester) -> None:
     """The page's test files pass as they stand."""
-    pytester.runpytest_subprocess().assert_outcomes(passed=3)
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
 
 
 @pytest.mark.usefixtures("paste")

@@ -280,12 +280,9 @@ def test_nightly_program(
         return (tmp_path / "published").read_text(encoding="utf-8").splitlines()
 
     first = run()
-    assert (first.returncode, first.stderr) == (1, "billing: vault is sealed\n")
+    assert (first.returncode, first.stdout) == (1, "")
+    assert first.stderr == "billing: vault is sealed\n"
     assert published() == ["shipper 1003", "billing 1004"]
-    assert re.fullmatch(
-        r"billing: token 1002\n  due: publish 1004 at [-0-9]+ [:0-9]+Z\n", first.stdout
-    )
-    assert not any(str(token.token) in first.stdout + first.stderr for token in observed.tokens)
     (tmp_path / "unsealed").touch()
     second = run()
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")

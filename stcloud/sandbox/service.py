@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from stcloud.sandbox.app import App, ReceivedRequest
@@ -25,7 +24,7 @@ class Sandbox:
     What the public contract leaves open is chosen here: a token without a name has the name null,
     ``readable`` and ``writeable`` are true by default, a new token is enabled, and a null in an
     update changes nothing. Deleting returns 200. The first token of a new database has the id 1001.
-    No app has it unless you add that, so that swapped arguments are noticed.
+    It differs from the app's id, so that arguments in the wrong order are noticed.
 
     Args:
         api_key: The key that requests must carry; a random one by default.
@@ -37,7 +36,8 @@ class Sandbox:
         clock: What returns the time that tokens are created at, with its zone; now by default.
 
     Attributes:
-        clock: As passed; setting another one moves the time of the tokens created from then on.
+        api_key: The key that requests must carry.
+        app_id: The app that exists from the start.
     """
 
     def __init__(  # noqa: PLR0913  # what can be chosen, by keyword
@@ -57,8 +57,8 @@ class Sandbox:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
-        self._first_clock: Callable[[], datetime] = clock or partial(datetime.now, UTC)
-        self.clock: Callable[[], datetime] = self._first_clock
+        self._first_clock: Callable[[], datetime] = clock or _now
+        self.clock = self._first_clock
         self._parts: tuple[Store, Server, App] | None = None
 
     def start(self) -> None:
@@ -96,6 +96,17 @@ class Sandbox:
         self.close()
 
     @property
+    def clock(self) -> Callable[[], datetime]:
+        """What returns the time; another one moves that of the tokens created from then on."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Callable[[], datetime]) -> None:
+        if not callable(clock):
+            raise TypeError(f"clock must be a function, not {type(clock).__name__}: lambda: moment")
+        self._clock = clock
+
+    @property
     def url(self) -> str:
         """The address to reach it at, without a slash at the end."""
         return self._running[1].url
@@ -105,7 +116,9 @@ class Sandbox:
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
-        """Be as after the start: one app, no tokens, no faults; the next token has the id 1001.
+        """Return to the state after the start: one app, no tokens, no faults, the first clock.
+
+        The next token has the id 1001.
 
         Requests in flight are ended first, so that none of them changes what comes afterwards.
         """
@@ -130,7 +143,10 @@ class Sandbox:
 
         Raises:
             ValueError: There is no such operation, or ``times`` is less than 1.
+            TypeError: ``fault`` is no Fault.
         """
+        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"fault must be one such as Fault.status(503), not {fault!r:.40}")
         self._running[2].faults.add(operation, fault, times)
 
     @property
@@ -166,6 +182,10 @@ class Sandbox:
                 "the sandbox is not running: start() it, or use it in a with statement"
             )
         return self._parts
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # looked up at each call: freezegun replaces it
 
 
 def _checked(app_id: int) -> int:

@@ -1,7 +1,5 @@
 """The manager: it reads the list of tokens, asks the rules, and does what they say."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -107,6 +105,7 @@ class TokenManager:
     ) -> None:
         if not hasattr(api, "get_app_tokens1_with_http_info"):  # a wrapper of the API has it
             raise _validators.wrong_type("api", "a TokensApiControllerApi", api)
+        _validators.identifier("app_id", app_id)
         _validators.duration("keep_disabled", keep_disabled)
         _validators.optional(_validators.plain_function)("observer", observer)
         if getattr(_validators.callable_("clock", clock)(), "tzinfo", None) is None:
@@ -285,7 +284,8 @@ class _ManagerCall:
         """Read the list, and return the current token; there must be one."""
         current = self.read().current
         if current is None:
-            raise MissingTokenException(f"no token is named {self._name!r}: rename one or ensure()")
+            name = repr(self._name)
+            raise MissingTokenException(f"no token is named {name}: ensure({name}), or rename one")
         return current
 
     def create(

@@ -6,8 +6,6 @@ Then the new token gets the plain name. Nothing is undone: an exception of ``pub
 who has the token, so the next ``rotate`` publishes the same one again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -44,7 +42,8 @@ class Rotation(NamedTuple):
         name: the name, without a mark.
         token: the current token, its value included; None if no token is.
         done: what this call has done, in order.
-        due: what is still to be done; ``publish`` and ``retire`` by ``rotate`` alone.
+        due: what is still to be done. ``finish_rotations`` leaves ``publish`` and ``retire`` to
+            ``rotate``.
         warnings: what a person has to look at.
     """
 

@@ -4,6 +4,7 @@ import inspect
 import logging
 import pickle
 import pydoc
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -200,6 +201,22 @@ def test_unknown_setting_is_refused() -> None:
         Configuration(hots="https://h")  # type: ignore[call-arg]
     with pytest.raises(AttributeError, match="hots"):
         setattr(Configuration(), "hots", "https://h")  # noqa: B010
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("apikey", "did you mean 'api_key'?"),
+        ("timeout", "did you mean 'deadline'?"),  # though read_timeout is nearer by its letters
+        ("verify", "did you mean 'verify_ssl'?"),
+        ("base_url", "did you mean 'host'?"),
+        ("colour", "help(stcloud.Configuration) lists them"),
+    ],
+)
+def test_unknown_setting_has_a_hint(name: str, hint: str) -> None:
+    """The name that is meant, also where other clients have another one."""
+    with pytest.raises(TypeError, match=re.escape(f"no setting {name!r}; {hint}")):
+        Configuration(**{name: "x"})
 
 
 def test_proxy_without_a_scheme_is_explained() -> None:

@@ -198,3 +198,18 @@ def test_fork_does_not_keep_the_port() -> None:
     options = ["-W", "ignore:This process:DeprecationWarning"]
     program = [sys.executable, "-W", "error", *options, "-c", FORKING]
     subprocess.run(program, check=True, timeout=50)
+
+
+def test_wrong_fault_is_refused(sandbox: Sandbox) -> None:
+    """Where it is set, and not when a request meets it."""
+    with pytest.raises(
+        TypeError, match=r"fault must be one such as Fault\.status\(503\), not '503'"
+    ):
+        sandbox.fail_next("create_app_token", "503")  # type: ignore[arg-type]
+    assert sandbox.pending_faults == 0
+
+
+def test_wrong_clock_is_refused(sandbox: Sandbox) -> None:
+    """A moment is no clock."""
+    with pytest.raises(TypeError, match="clock must be a function, not datetime: lambda: moment"):
+        sandbox.clock = datetime.now(UTC)  # type: ignore[assignment]

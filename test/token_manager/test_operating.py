@@ -124,13 +124,19 @@ PROGRAM = """
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 import stcloud
+from stcloud.sandbox import Sandbox
 
 host, key, app_id = sys.argv[1:]
+before = datetime.now(UTC)
 with {library}(datetime.now(UTC) + timedelta(hours=2)):
     with stcloud.ApiClient(stcloud.Configuration(host=host, api_key=key)) as client:
         api = stcloud.TokensApiControllerApi(client)
         (rotation,) = stcloud.TokenManager(api, app_id).finish_rotations()
         assert [step.step for step in rotation.done] == ["disable"]
+        with Sandbox() as own:  # and so does that, if it has no clock
+            with stcloud.ApiClient(stcloud.Configuration(host=own.url, api_key=own.api_key)) as c:
+                token = stcloud.TokensApiControllerApi(c).create_app_token({}, own.app_id).token
+        assert token.created_at >= before + timedelta(hours=1)
 """
 
 

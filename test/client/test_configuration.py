@@ -216,7 +216,7 @@ def test_unknown_setting_is_refused() -> None:
 def test_unknown_setting_has_a_hint(name: str, hint: str) -> None:
     """The name that is meant, also where other clients have another one."""
     with pytest.raises(TypeError, match=re.escape(f"no setting {name!r}; {hint}")):
-        Configuration(**{name: "x"})
+        Configuration(**{name: "x"})  # type: ignore[arg-type]
 
 
 def test_proxy_without_a_scheme_is_explained() -> None:

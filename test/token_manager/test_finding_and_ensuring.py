@@ -131,7 +131,7 @@ def test_wrong_api_is_refused(api: stcloud.TokensApiControllerApi) -> None:
     wrong: Any = api.api_client
     with pytest.raises(TypeError, match="api must be a TokensApiControllerApi, not ApiClient"):
         TokenManager(wrong, 789)
-    with pytest.raises(ValueError, match="app_id must be .*: the number in that URL"):
+    with pytest.raises(ValueError, match=r"app_id must be .*: the number in that URL"):
         TokenManager(api, "https://apps.sematext.com/ui/apps/789")
 
 

@@ -268,17 +268,32 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
         api.delete_app_token1(sandbox.app_id, sandbox.tokens()[-1]["id"])
     sandbox.clock = partial(made_before, timedelta(days=33))
     manager.rotate("billing", lambda _: None)
-    assert check() == (1, "billing: token 1005\n  due: delete 1001 at " + check()[1][-21:])
+    code, text = check()
+    assert (code, text.startswith("billing: not rotated since 20")) == (1, True)
 
 
-def test_first_tokens(sandbox: Sandbox, run: Run, folder: Path) -> None:
-    """first_tokens.py makes and publishes; again, it publishes the same one."""
-    targets = "def publish(name, token): print(name, token.id)\n"
+def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
+    """rotate_nightly.py with names: what failed is seen, and done again; nothing goes back."""
+    targets = """import pathlib
+NAMES = ["shipper", "billing"]
+def publish(name, token):
+    print(name, token.id)
+    if name == "shipper" and not pathlib.Path("unsealed").exists():
+        raise OSError("sealed")
+"""
     (folder / "targets.py").write_text(targets, encoding="utf-8")
-    for _ in range(2):
-        done = run("first_tokens.py", "789", "shipper", "billing")
-        assert done.stdout == "shipper 1001\nbilling 1002\n", done.stderr
-    assert [token["name"] for token in sandbox.tokens()] == ["shipper", "billing"]
+    failed = run("rotate_nightly.py", "789", "shipper", "billing")
+    assert (failed.returncode, failed.stderr) == (1, "shipper: sealed\n")
+    assert failed.stdout == "shipper 1002\nbilling 1004\n"
+    (folder / "unsealed").touch()
+    assert run("rotate_nightly.py", "789").stdout == ""  # all are young
+    assert run("rotate_nightly.py", "789", "shipper").stdout == "shipper 1002\n"
+    assert [
+        token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")
+    ] == [
+        1002,
+        1004,
+    ]
 
 
 def test_metrics(run: Run) -> None:

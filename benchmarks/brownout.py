@@ -330,7 +330,10 @@ def main() -> None:
             sys.stdout.flush()
     if options.json is not None:
         lines = ",\n  ".join(map(json.dumps, rows))
-        options.json.write_text(f'{{"rows": [\n  {lines}\n]}}\n', encoding="utf-8")
+        policy = json.dumps(RetryPolicy()._asdict())
+        options.json.write_text(
+            f'{{"policy": {policy}, "rows": [\n  {lines}\n]}}\n', encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ PEERS = {
     ),
 }
 BASES = ("urllib3", "floor")
+VARIANTS = ("no head", "no columns")
+"""Of stcloud, in the work that they change."""
 INSTALLED_HERE = [name for name, peer in PEERS.items() if peer.environment == "stcloud"]
 
 
@@ -138,13 +140,13 @@ def install(name: str, python: Path) -> None:
 
 def python_of(name: str, folder: Path) -> Path:
     """Return the Python of an environment, which is made if need be."""
-    python = folder / name / "bin" / "python"
-    is_new = not python.exists()
-    if is_new:
-        venv.create(folder / name, with_pip=True, symlinks=True)
-    if is_new or name == "stcloud":
+    python, done = folder / name / "bin" / "python", folder / name / "installed"
+    if not done.exists():
+        venv.create(folder / name, with_pip=True, symlinks=True, clear=True)
+    if not done.exists() or name == "stcloud":
         say(f"installing {name}")
         install(name, python)
+        done.touch()
     return python
 
 
@@ -206,7 +208,7 @@ def work(case: Case, name: str, worker: Program) -> Sample:
 
 def measure(case: Case, workers: Mapping[str, Program]) -> dict[str, list[Sample]]:
     """Let the peers work in turn; each round begins with another of them."""
-    names = list(workers)
+    names = [name for name in workers if case.kind == "calls" or name not in VARIANTS]
     samples: dict[str, list[Sample]] = {name: [] for name in names}
     for name in names:  # warms up
         work(case._replace(calls=1) if case.kind == "calls" else case, name, workers[name])
@@ -258,10 +260,11 @@ def compare(cases: Sequence[Case], pythons: Mapping[str, Path]) -> dict[str, Any
             found += rows(case, measure(case, workers))
             say(f"{case.title}: {time.monotonic() - begin:.0f} s")
     versions = {key: text for worker in workers.values() for key, text in worker.greeting.items()}
+    own = workers["stcloud"].greeting  # the baselines' urllib3, not that of requests
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine(),
-        "versions": dict(sorted(versions.items())),
+        "versions": dict(sorted((versions | own).items())),
         "rows": found,
     }
 
@@ -276,6 +279,8 @@ def main() -> None:
     add("--json", type=Path, help="write the results to this file, for pages.py")
     options = parser.parse_args()
     wanted = options.cases.split(",")
+    if unknown := set(wanted) - {case.name for case in CASES}:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
     cases = [case.small() if options.small else case for case in CASES if case.name in wanted]
     peers = INSTALLED_HERE if options.here else list(PEERS)
     if shutil.which("java") is None and "generated" in peers:
@@ -287,7 +292,8 @@ def main() -> None:
         name: Path(sys.executable) if options.here else python_of(name, folder)
         for name in environments
     }
-    document = compare(cases, {name: pythons[PEERS[name].environment] for name in peers})
+    document: dict[str, Any] = {"small": options.small}
+    document |= compare(cases, {name: pythons[PEERS[name].environment] for name in peers})
     for row in document["rows"]:
         sys.stdout.write(f"{json.dumps(row)}\n")
     if options.json is not None:

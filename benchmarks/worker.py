@@ -178,7 +178,8 @@ def main() -> None:
     """Report the versions of what takes part, then obey."""
     _, name, host = sys.argv
     peer = PEERS[name](host)
-    names = {one.metadata["Name"]: one.version for one in metadata.distributions()}
+    found = metadata.distributions()
+    names = {one.metadata["Name"].replace("_", "-"): one.version for one in found}
     _say({name: version for name, version in names.items() if name in DISTRIBUTIONS})
     for line in sys.stdin:
         command = json.loads(line)

@@ -1,6 +1,7 @@
 """The benchmarks: they run, small and with what is here, and the pages show their results."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,12 @@ def test_small_run_has_every_case(compare: Any, tmp_path: Path) -> None:
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(results.read_text(encoding="utf-8"))
-    wanted = [(case.name, peer) for case in compare.CASES for peer in compare.INSTALLED_HERE]
+    wanted = [
+        (case.name, peer)
+        for case in compare.CASES
+        for peer in compare.INSTALLED_HERE
+        if case.kind == "calls" or peer not in compare.VARIANTS
+    ]
     assert [(row["case"], row["peer"]) for row in document["rows"]] == wanted
     for row in document["rows"]:
         assert 0 < row["low"] <= row["ratio"] <= row["high"]
@@ -77,7 +83,12 @@ def test_page_shows_the_results(pages: Any, name: str) -> None:
 def test_results_are_of_all_work(compare: Any, pages: Any) -> None:
     """The page is of a complete run: all cases, all peers, and goals that are judged."""
     rows = {(row["case"], row["peer"]): row for row in pages.load("performance")["rows"]}
-    assert set(rows) == {(case.name, peer) for case in compare.CASES for peer in compare.PEERS}
+    assert set(rows) == {
+        (case.name, peer)
+        for case in compare.CASES
+        for peer in compare.PEERS
+        if case.kind == "calls" or peer not in compare.VARIANTS
+    }
     lines = [line.rstrip("| ") for line in pages.performance().splitlines()]
     verdicts = [line for line in lines if line.endswith((" met", " missed"))]
     for (case, base, goal), line in zip(compare.GOALS, verdicts, strict=True):
@@ -101,4 +112,29 @@ def test_figures_are_those_of_the_results(pages: Any, tmp_path: Path) -> None:
     for name in drawn:
         page = "performance" if name.startswith("performance") else "reliability"
         assert f"({name})" in (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        kept_texts, texts = (
+            re.findall("<text[^>]*>(.+?)</text>", (folder / name).read_text(encoding="utf-8"))
+            for folder in (ROOT / "docs", tmp_path)
+        )
+        assert kept_texts == texts
         assert "fill: #ffffff" not in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_small_run_is_not_shown(pages: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its figures say nothing."""
+    document = pages.load("performance")
+    monkeypatch.setattr(pages, "load", lambda _: document | {"small": True})
+    with pytest.raises(SystemExit, match="small run"):
+        pages.performance()
+
+
+def test_work_that_was_not_done_is_an_empty_cell(
+    pages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its neighbours stay in their columns."""
+    document = pages.load("performance")
+    rows = [row for row in document["rows"] if (row["case"], row["peer"]) != ("20", "httpx")]
+    monkeypatch.setattr(pages, "load", lambda _: document | {"rows": rows})
+    (line,) = [one for one in pages.performance().splitlines() if one.startswith("| httpx ")]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert [bool(cell) for cell in cells] == [True, True, False, True, True, True, True, True]

@@ -101,7 +101,9 @@ def test_new_client_has_its_attempts(timed_out: bool, attempts: int) -> None:
 
 def test_results_are_of_the_present_policy(brownout: Any) -> None:
     """Whoever changes the policy's numbers repeats the simulation."""
-    recorded = json.loads((DOCS / "brownout.json").read_text(encoding="utf-8"))["rows"]
+    document = json.loads((DOCS / "brownout.json").read_text(encoding="utf-8"))
+    assert document["policy"] == retry.RetryPolicy()._asdict()
+    recorded = document["rows"]
     scenarios = [(one.service, one.client) for one in brownout.scenarios(10_000)]
     assert [(row["service"], row["client"]) for row in recorded] == scenarios
 

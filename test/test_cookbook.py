@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -57,7 +59,7 @@ def run(folder: Path, sandbox: Sandbox) -> Run:
     """Run a program of the page on the sandbox, and wait for its end."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **settings(sandbox), **variables}
+        environment = {**plain_environment(), **settings(sandbox), **variables}
         return subprocess.run(
             [sys.executable, "-W", "ignore", *arguments],
             cwd=folder,
@@ -71,22 +73,25 @@ def run(folder: Path, sandbox: Sandbox) -> Run:
     return run
 
 
+def plain_environment() -> dict[str, str]:
+    """Return the environment without what would lead a library elsewhere."""
+    unwanted = re.compile("(?i)aws_|kube|vault_|ssl_cert|.*_proxy$")
+    return {name: value for name, value in os.environ.items() if not unwanted.match(name)}
+
+
 def settings(sandbox: Sandbox) -> dict[str, str]:
     """Return the environment's variables of a program on the sandbox."""
     return {
         "SEMATEXT_HOST": sandbox.url,
         "SEMATEXT_API_KEY": sandbox.api_key,
         "PYTHONSAFEPATH": "",  # programs import what lies beside them
-        "NO_PROXY": "127.0.0.1,localhost",
     }
 
 
 def test_every_file_is_tested() -> None:
     """A recipe that no test names would not run."""
     source = Path(__file__).read_text(encoding="utf-8")
-    assert {
-        name for name in titled("cookbook.md") if source.count(name.partition(".")[0]) < 1
-    } == set()
+    assert {name for name in titled("cookbook.md") if name not in source} == set()
     assert len(titled("cookbook.md")) > 15
 
 
@@ -95,7 +100,7 @@ def test_list(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -
     token = api.create_app_token({"name": "log shipper"}, sandbox.app_id).token
     assert token.created_at is not None
     created = token.created_at.isoformat()
-    assert run("list_tokens.py", "789").stdout == f"1001  {created}  True  log shipper\n"
+    assert run("list_tokens.py", "789").stdout == f"1001  {created}  True  'log shipper'\n"
     rows = json.loads(run("list_tokens.py", "789", "--json").stdout)
     assert rows == [{"id": 1001, "created": created, "enabled": True, "name": "log shipper"}]
     assert run("list_tokens.py", "789", "--jsn").returncode == 2
@@ -163,7 +168,7 @@ def test_publishing(
     stores: Stores,
     vault_token: str,
 ) -> None:
-    """targets.py writes to_file, to_kubernetes, to_aws and to_vault; one that fails stops none."""
+    """targets.py with to_file.py, to_kubernetes.py, to_aws.py and to_vault.py; one may fail."""
     sandbox.clock = lambda: datetime.now(UTC) - LONG_AGO
     manager = stcloud.TokenManager(api, sandbox.app_id)
     for name in ("shipper", "billing"):
@@ -173,6 +178,11 @@ def test_publishing(
     cluster |= {"users": [{"name": "u", "user": {}}], "current-context": "x"}
     cluster |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
     (folder / "kubeconfig").write_text(yaml.safe_dump(cluster), encoding="utf-8")
+    files = [folder / "tokens" / name for name in ("shipper", "billing")]
+    links = [file.with_suffix(".before") for file in files]
+    for file, link in zip(files, links, strict=True):
+        file.write_text("old", encoding="utf-8")
+        link.hardlink_to(file)
     done = run(
         "-c",
         RUN_ON_MOTO,
@@ -185,10 +195,10 @@ def test_publishing(
         AWS_SECRET_ACCESS_KEY="made-up",
     )
     fails = vault_token != "root"
+    assert [link.read_text(encoding="utf-8") for link in links] == ["old", "old"]  # not written in
     assert done.returncode == fails, done.stderr
     tokens = {token.id: token for token in api.get_app_tokens1(sandbox.app_id).tokens}
     values = [str(tokens[number].token) for number in (1003, 1004)]
-    files = [folder / "tokens" / name for name in ("shipper", "billing")]
     assert [file.read_text(encoding="utf-8") for file in files] == values
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert json.loads((folder / "aws.json").read_text(encoding="utf-8")) == values
@@ -240,6 +250,9 @@ def test_adopting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
     token = api.create_app_token({"name": "made by hand"}, sandbox.app_id).token
     assert run("adopt.py", "789", "1001", "shipper").stdout == "shipper: token 1001\n"
     assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
+    for name in ("shipper [new]", "shipper ", "x" * 81):
+        assert "name must have 1 to 80 characters" in run("adopt.py", "789", "1001", name).stderr
+    assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
 
 
 def made_before(age: timedelta) -> datetime:
@@ -266,6 +279,16 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
         code_found, text = check()
         assert (code_found, "publish" in text, "billing" in text) == (code, bool(code), False)
         api.delete_app_token1(sandbox.app_id, sandbox.tokens()[-1]["id"])
+    earlier = stcloud.TokenManager(
+        api, sandbox.app_id, clock=partial(made_before, timedelta(hours=3))
+    )
+    earlier.rotate("shipper", lambda _: None, overlap=timedelta(hours=1))
+    assert check()[1].startswith("shipper: overdue: disable 1002 at ")  # finish_rotations is due
+    manager.finish_rotations()
+    assert check() == (0, "")
+    api.create_app_token({"name": "shipper"}, sandbox.app_id)
+    assert "has the name 'shipper', too" in check()[1]
+    manager.rotate("shipper", lambda _: None)
     sandbox.clock = partial(made_before, timedelta(days=33))
     manager.rotate("billing", lambda _: None)
     code, text = check()
@@ -296,13 +319,24 @@ def publish(name, token):
     ]
 
 
+def test_one_rotation_at_a_time(run: Run, folder: Path, sandbox: Sandbox) -> None:
+    """While another process has the lock of rotate_nightly.py, nothing is done."""
+    with (folder / "rotate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run("rotate_nightly.py", "789", "shipper")
+    assert (done.returncode, "BlockingIOError" in done.stderr) == (1, True)
+    assert sandbox.requests == []
+
+
 def test_metrics(run: Run) -> None:
     """metrics.py counts calls and steps."""
     program = """
 import metrics, prometheus_client, stcloud
 metrics.count_calls()
 with stcloud.ApiClient() as client:
-    stcloud.TokenManager(stcloud.TokensApiControllerApi(client), 789).ensure("shipper")
+    api = stcloud.TokensApiControllerApi(client)
+    observer = lambda event: 1 / 0  # whose failure is logged, and is no step
+    stcloud.TokenManager(api, 789, observer=observer).ensure("shipper")
 print(prometheus_client.generate_latest().decode())
 """
     lines = run("-c", program).stdout.splitlines()
@@ -352,7 +386,7 @@ def test_asyncio(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run
 
 @pytest.mark.parametrize(
     ("program", "expected"),
-    [
+    [  # lambda_function.py and tasks.py
         ("import lambda_function as f; print(f.handler({'app_id': 789}, None))", "{'tokens': 0}\n"),
         ("import tasks; print(tasks.finish_rotations.apply(args=[789]).get())", "[]\n"),
     ],
@@ -368,16 +402,18 @@ def test_module(run: Run, program: str, expected: str) -> None:
 def gunicorn(folder: Path, sandbox: Sandbox, port: int) -> Iterator[None]:
     options = ["--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
     command = [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, "wsgi"]
-    environment = {**os.environ, **settings(sandbox), "HOME": str(folder)}
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE) as server:
+    environment = {**plain_environment(), **settings(sandbox), "HOME": str(folder)}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as server:
         try:
             yield
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGKILL)  # the workers, too
 
 
 def test_gunicorn(sandbox: Sandbox, folder: Path) -> None:
-    """wsgi.py serves from two workers that were forked after the client was made."""
+    """wsgi.py serves."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with gunicorn(folder, sandbox, port), urllib3.PoolManager() as http:
@@ -392,6 +428,19 @@ def test_gunicorn(sandbox: Sandbox, folder: Path) -> None:
         assert response.data == b"0 tokens\n"
 
 
+RUN_WITH_TRUSTSTORE = """
+import runpy, sys, truststore
+
+def wrap_socket(*args, original=truststore.SSLContext.wrap_socket, **kwargs):
+    print("by truststore")
+    return original(*args, **kwargs)
+
+truststore.SSLContext.wrap_socket = wrap_socket
+sys.argv[:] = ["with_truststore.py", "789"]
+runpy.run_path("with_truststore.py")
+"""
+
+
 def test_truststore(authority: trustme.CA, run: Run, folder: Path) -> None:
     """with_truststore.py trusts what the system's OpenSSL does, and nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -399,9 +448,8 @@ def test_truststore(authority: trustme.CA, run: Run, folder: Path) -> None:
     authority.cert_pem.write_to_path(folder / "ca.pem")
     with Sandbox(ssl_context=context) as secure:
         variables = settings(secure)
-        trusted = run(
-            "with_truststore.py", "789", **variables, SSL_CERT_FILE=str(folder / "ca.pem")
-        )
-        unknown = run("with_truststore.py", "789", **variables)
-    assert trusted.stdout == "0\n", trusted.stderr
+        authorities = {"SSL_CERT_FILE": str(folder / "ca.pem")}
+        trusted = run("-c", RUN_WITH_TRUSTSTORE, **variables, **authorities)
+        unknown = run("-c", RUN_WITH_TRUSTSTORE, **variables)
+    assert trusted.stdout == "by truststore\n0\n", trusted.stderr
     assert "no secure connection" in unknown.stderr

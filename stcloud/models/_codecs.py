@@ -169,8 +169,8 @@ def _decode_datetime(value: object) -> datetime:
             return moment.replace(tzinfo=timezone(offset) if offset else UTC)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return _EPOCH + timedelta(milliseconds=value)
-    except (ValueError, OverflowError) as error:
-        raise FieldError("unreadable date") from error
+    except (ValueError, OverflowError):
+        raise FieldError("unreadable date") from None  # its text quotes the value
     raise type_mismatch("a date", value)
 
 

@@ -57,8 +57,7 @@ class Sandbox:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
-        self._first_clock: Callable[[], datetime] = clock or _now
-        self.clock = self._first_clock
+        self.clock = self._first_clock = clock or _now
         self._parts: tuple[Store, Server, App] | None = None
 
     def start(self) -> None:
@@ -104,6 +103,8 @@ class Sandbox:
     def clock(self, clock: Callable[[], datetime]) -> None:
         if not callable(clock):
             raise TypeError(f"clock must be a function, not {type(clock).__name__}: lambda: moment")
+        if getattr(clock(), "tzinfo", None) is None:
+            raise ValueError("clock must return a datetime with a time zone: datetime.now(UTC)")
         self._clock = clock
 
     @property
@@ -189,6 +190,8 @@ def _now() -> datetime:
 
 
 def _checked(app_id: int) -> int:
+    if type(app_id) is not int:
+        raise TypeError(f"app_id must be an int, not {type(app_id).__name__}")
     if not 0 < app_id <= MAX_ID:
         raise ValueError(f"app_id must be a positive 64-bit integer, not {app_id}")
     return app_id

@@ -213,3 +213,12 @@ def test_wrong_clock_is_refused(sandbox: Sandbox) -> None:
     """A moment is no clock."""
     with pytest.raises(TypeError, match="clock must be a function, not datetime: lambda: moment"):
         sandbox.clock = datetime.now(UTC)  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="clock must return a datetime with a time zone"):
+        sandbox.clock = datetime.now
+
+
+def test_wrong_app_id_is_refused() -> None:
+    """Before the sandbox starts."""
+    for wrong in ("789", 1.5, True):
+        with pytest.raises(TypeError, match="app_id must be an int, not"):
+            Sandbox(app_id=wrong)  # type: ignore[arg-type]

@@ -309,8 +309,11 @@ def publish(name, token):
     assert (failed.returncode, failed.stderr) == (1, "shipper: sealed\n")
     assert failed.stdout == "shipper 1002\nbilling 1004\n"
     (folder / "unsealed").touch()
+    assert run("rotate_nightly.py", "789").stdout == "shipper 1002\n"
     assert run("rotate_nightly.py", "789").stdout == ""  # all are young
-    assert run("rotate_nightly.py", "789", "shipper").stdout == "shipper 1002\n"
+    with sandbox.refusing():
+        down = run("rotate_nightly.py", "789")
+    assert (down.returncode, down.stderr.splitlines()[0][:22]) == (1, "no list of tokens: (0)")
     assert [
         token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")
     ] == [

@@ -1,6 +1,6 @@
 """Fixtures for pytest: a local service like Sematext Cloud's app-token API, fresh for each test.
 
-pytest imports this file in every run. So it stands outside the package, which brings the whole
+pytest imports this file in every run. So it stands outside the package, which brings the complete
 client, and imports what a fixture needs when the fixture is first used.
 """
 

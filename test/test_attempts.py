@@ -269,7 +269,7 @@ UNSENT = {
 def test_status_counts_though_the_body_is_cut(
     sandbox: Sandbox, connect: Connect, operation: str
 ) -> None:
-    """An error whose text does not come whole is the error of its status."""
+    """An error whose text comes incomplete is the error of its status."""
     attempts = ATTEMPTS if operation in IDEMPOTENT else 1
     sandbox.fail_next(operation, Fault.cut_body(committed=False), times=attempts)
     error = failure(connect(), operation)

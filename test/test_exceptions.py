@@ -204,7 +204,7 @@ def test_redirect_without_location(status: int, remote: Api, respond: Callable[.
 
 
 def test_text_is_bounded_and_printable(remote: Api, respond: Callable[..., None]) -> None:
-    """A huge or odd message is cut and escaped, and still whole in ``message``."""
+    """A huge or odd message is cut and escaped, and complete in ``message``."""
     message = "line\nbreak \ud800 \x1b[31m" + "x" * 1_000_000
     respond(json.dumps({"message": message}), 400)
     error = failure(remote)
@@ -249,7 +249,7 @@ def test_short_key_damages_nothing(remote: Api, respond: Callable[..., None]) ->
 
 
 def test_exceptions_copy_and_pickle(remote: Api, respond: Callable[..., None]) -> None:
-    """An exception crosses process borders whole, that of a connection too."""
+    """An exception crosses process borders completely, that of a connection too."""
     respond(REFUSAL, 409, X_Seen="yes")
     refused = failure(remote)
     lost = stcloud.TimeoutException(reason="too slow")

@@ -1,4 +1,4 @@
-"""The documentation's site, as `tox run -e docs` builds it: it is whole and needs no other."""
+"""The documentation's site, as `tox run -e docs` builds it: it is complete and needs no other."""
 
 import os
 import re

@@ -84,10 +84,10 @@ def test_head_is_get_without_the_body(sandbox: Sandbox, wire: socket.socket) -> 
     head = read_all(wire)
     with connect(sandbox) as other:
         other.sendall(request(sandbox, "GET", framing="Connection: close"))
-        whole, _, body = read_all(other).partition(b"\r\n\r\n")
+        response, _, body = read_all(other).partition(b"\r\n\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}\r\n".encode() in head
-    assert whole.splitlines()[0] == head.splitlines()[0] == b"HTTP/1.1 200 OK"
+    assert response.splitlines()[0] == head.splitlines()[0] == b"HTTP/1.1 200 OK"
 
 
 def test_response_is_one_write_without_delay(

@@ -166,7 +166,7 @@ def test_fault_at_each_step(
         service.sandbox.clear_faults()
         settings.read_timeout = 30
         if number >= meddled.requests:
-            break  # the whole operation went by without a fault
+            break  # the complete operation went by without a fault
         if has_failed:
             failed += 1
             rerun(operation, manager, service)

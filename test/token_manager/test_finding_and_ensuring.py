@@ -13,7 +13,7 @@ from stcloud.sandbox import Sandbox
 def test_find_finds_what_has_the_name(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
 ) -> None:
-    """A token is found by its whole name."""
+    """A token is found by its complete name."""
     assert manager.find(NAME) is None
     create(api, sandbox, f"{NAME} 2")
     create(api, sandbox, f"{NAME} [new]")

@@ -199,9 +199,7 @@ def _forget_causes(error: BaseException) -> None:
 
 
 def _printable(text: str) -> str:
-    text = text[
-        : 8 * _MAX_TEXT
-    ]  # masking shortens a UUID 4.5 times: one that is cut here is not shown
-    text = mask_uuids(text)
+    # Masking shortens a UUID 4.5 times, so one that is cut here is not shown.
+    text = mask_uuids(text[: 8 * _MAX_TEXT])
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."

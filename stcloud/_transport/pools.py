@@ -103,7 +103,7 @@ class Pools:
             if proxy.startswith("https:"):
                 context = self._tls_settings()["ssl_context"]
                 settings["proxy_ssl_context"] = context
-                settings.setdefault("ssl_context", context)  # for an http host, by urllib3 2.2
+                settings.setdefault("ssl_context", context)  # older urllib3 takes it for http
             manager = urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **settings)
         pool = manager.connection_from_url(host)
         slots = ConnectionQueue(configuration.connection_pool_maxsize)

@@ -195,6 +195,14 @@ def test_error_names_the_variable(variable: str, monkeypatch: pytest.MonkeyPatch
         Configuration()
 
 
+def test_joined_keys_are_masked_too() -> None:
+    """As the dict that they come from."""
+    configuration = Configuration(api_key="0123456789abcdef")
+    joined = configuration.api_key | {"Other": "fedcba9876543210"}
+    assert joined["Authorization"] == "0123456789abcdef"
+    assert repr(joined) == "{'Authorization': '****', 'Other': '****'}"
+
+
 def test_unknown_setting_is_refused() -> None:
     """A mistyped setting raises, by keyword and by attribute, and names the word."""
     with pytest.raises(TypeError, match=r"'hots'; did you mean 'host'\?"):

@@ -13,7 +13,6 @@ shows what this writes.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import sys
@@ -22,8 +21,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import results
 from urllib3 import HTTPConnectionPool, HTTPResponse
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
@@ -55,8 +55,6 @@ def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
     pool = HTTPConnectionPool("service")
     error = ReadTimeoutError(pool, "/", "timed out") if timed_out else None
     response = None if timed_out else HTTPResponse(status=503)
-    if response is not None and not retry.is_retry("GET", 503):
-        return None
     try:
         return retry.increment("GET", "/", response=response, error=error, _pool=pool)
     except MaxRetryError:
@@ -66,13 +64,10 @@ def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
 class Urllib3Track:
     """urllib3's own decisions for ``Retry(3)``, with 503 among what may be retried."""
 
-    START = Retry(3, status_forcelist=[503])  # back-off factor 0, as Retry has it
-
-    def __init__(self) -> None:
-        self._retry: Retry | None = self.START
+    _retry: Retry | None = Retry(3)  # without back-off, as Retry has it
 
     def after(self, *, timed_out: bool, remaining: float) -> float | None:  # noqa: ARG002  # no deadline
-        """Ask as ``HTTPConnectionPool.urlopen`` does."""
+        """Ask as ``HTTPConnectionPool.urlopen`` does after a timeout, or a status to retry."""
         retry = self._retry = self._retry and _next_retry(self._retry, timed_out=timed_out)
         return None if retry is None else retry.get_backoff_time()
 
@@ -304,11 +299,10 @@ def scenarios(clients: int) -> Iterator[Scenario]:
         yield from (base._replace(lost=0, flaw=flaw) for flaw in FLAWS)
 
 
-def record(scenario: Scenario) -> dict[str, Any]:
+def record(scenario: Scenario) -> results.Row:
     """Simulate, and return what the page needs; of the seconds, every other one of the plots."""
-    shown = {"service", "client", "rate", "lost", "flaw"}
-    row = {key: value for key, value in scenario._asdict().items() if key in shown}
-    row |= simulate(scenario)._asdict()
+    row = scenario._asdict() | simulate(scenario)._asdict()
+    del row["policy"], row["clients"]
     is_plotted = scenario.rate == 1 and scenario.client in CLIENTS
     for key in ("load", "success"):
         row[key] = [round(value, 2) for value in row[key][::2]] if is_plotted else []
@@ -321,19 +315,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--json", type=Path, help="write the results to this file, for pages.py")
     options = parser.parse_args()
-    todo, rows = list(scenarios(options.clients)), list[dict[str, Any]]()
+    todo, rows = list(scenarios(options.clients)), list[results.Row]()
     with ProcessPoolExecutor() as pool:
         for row in pool.map(record, todo):
             rows.append(row)
-            summary = {key: row[key] for key in row if key not in ("load", "success")}
-            sys.stdout.write(f"{len(rows)}/{len(todo)} {json.dumps(summary)}\n")
+            shown = {key: value for key, value in row.items() if not isinstance(value, list)}
+            sys.stdout.write(f"{len(rows)}/{len(todo)} {shown}\n")
             sys.stdout.flush()
     if options.json is not None:
-        lines = ",\n  ".join(map(json.dumps, rows))
-        policy = json.dumps(RetryPolicy()._asdict())
-        options.json.write_text(
-            f'{{"policy": {policy}, "rows": [\n  {lines}\n]}}\n', encoding="utf-8"
-        )
+        results.write(options.json, {"policy": RetryPolicy()._asdict()}, rows)
 
 
 if __name__ == "__main__":

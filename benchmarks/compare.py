@@ -11,53 +11,32 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-import venv
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-PATIENCE = 120.0  # seconds for one round of one peer
+import peers
+import results
+import server
+from peers import PATIENCE, PEERS, SEMATEXT, VARIANTS, Sample
 
-
-class Peer(NamedTuple):
-    """Someone to compare with: where it is installed, and what precedes a script's first call."""
-
-    title: str
-    environment: str
-    start: str
-
-
-# The baselines share stcloud's environment, and so its urllib3.
-_URLLIB3 = "import urllib3, certifi; urllib3."
-_STCLOUD = "import stcloud as c; c.ApiClient(c.Configuration())"
-PEERS = {
-    "urllib3": Peer("urllib3", "stcloud", f"{_URLLIB3}PoolManager()"),
-    "floor": Peer("urllib3, one pool", "stcloud", f"{_URLLIB3}HTTPConnectionPool('localhost')"),
-    "stcloud": Peer("stcloud", "stcloud", _STCLOUD),
-    "no head": Peer("stcloud, http.client's head", "stcloud", _STCLOUD),
-    "no columns": Peer("stcloud, without columns", "stcloud", _STCLOUD),
-    "requests": Peer("requests", "requests", "import requests; requests.Session()"),
-    "httpx": Peer("httpx", "httpx", "import httpx; httpx.Client()"),
-    "sematext": Peer("sematext-api-client-python", "sematext", _STCLOUD),
-    "generated": Peer(
-        "openapi-generator", "generated", _STCLOUD.replace("stcloud", "openapi_client")
-    ),
-}
-BASES = ("urllib3", "floor")
-VARIANTS = ("no head", "no columns")
-"""Of stcloud, in the work that they change."""
-INSTALLED_HERE = [name for name, peer in PEERS.items() if peer.environment == "stcloud"]
+DISTRIBUTIONS = (
+    "httpx",
+    "openapi-generator-cli",
+    "requests",
+    "sematext-api-client-python",
+    "stcloud",
+    "urllib3",
+)
+Process = Callable[..., Any]
+"""Calls a function in another process, and returns its result."""
 
 
 class Case(NamedTuple):
@@ -65,25 +44,28 @@ class Case(NamedTuple):
 
     name: str
     title: str
-    kind: str
+    work: Callable[[str, str, int, int], Sample]
     size: int
     calls: int
     rounds: int
 
     def small(self) -> Case:
         """Return the same work in a few calls of few tokens."""
-        calls = 16 if self.kind == "threads" else min(self.calls, 2)
-        return self._replace(size=min(self.size, 50), calls=calls, rounds=2)
+        return self._replace(size=min(self.size, 50), calls=min(self.calls, 16), rounds=2)
+
+    def peers(self, names: Sequence[str]) -> list[str]:
+        """Return those that do this work."""
+        return [name for name in names if self.work is peers.calls or name not in VARIANTS]
 
 
 CASES = (
-    Case("call", "one call, 3 tokens", "calls", 3, 100, 60),
-    Case("20", "20 tokens", "calls", 20, 60, 40),
-    Case("100", "100 tokens", "calls", 100, 30, 40),
-    Case("10000", "10,000 tokens", "calls", 10_000, 2, 25),
-    Case("memory", "memory of 10,000 tokens", "memory", 10_000, 1, 2),
-    Case("start", "import and client", "start", 0, 1, 30),
-    Case("threads", "16 threads and connections", "threads", 3, 800, 15),
+    Case("call", "one call, 3 tokens", peers.calls, 3, 100, 60),
+    Case("20", "20 tokens", peers.calls, 20, 60, 40),
+    Case("100", "100 tokens", peers.calls, 100, 30, 40),
+    Case("10000", "10,000 tokens", peers.calls, 10_000, 2, 25),
+    Case("memory", "memory of 10,000 tokens", peers.memory, 10_000, 1, 2),
+    Case("start", "import and client", peers.start, 0, 1, 30),
+    Case("threads", "16 threads and connections", peers.threads, 3, 800, 15),
 )
 GOALS = (
     ("call", "urllib3", 0.95),
@@ -96,8 +78,6 @@ GOALS = (
 )
 """Case, base and the ratio to reach."""
 
-Sample = dict[str, float]  # "wall", and "cpu" where it is known; of one round
-
 
 def say(text: str) -> None:
     """Report the progress."""
@@ -105,117 +85,22 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def run(*command: str | Path, **options: Any) -> str:
-    """Run a program and return what it prints; show that if it fails."""
-    done = subprocess.run(  # noqa: S603  # no input from outside
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        **options,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}")
-    return str(done.stdout)
+@contextmanager
+def process() -> Iterator[Process]:
+    """Start a process that calls functions; it is killed at the end."""
+    with get_context("spawn").Pool(1) as pool:
+        yield lambda function, *arguments: pool.apply_async(function, arguments).get(PATIENCE)
 
 
-def install(name: str, python: Path) -> None:
-    """Install what an environment is for; stcloud from a copy, so that nothing is left here."""
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "source")
-        if name == "stcloud":
-            shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist"))
-            run(*pip, "--force-reinstall", source)
-        elif name == "generated":
-            run(*pip, "openapi-generator-cli")
-            description = ROOT / "docs" / "openapi.yaml"
-            generator = python.with_name("openapi-generator-cli")
-            run(generator, "generate", "-g", "python", "-i", description, "-o", source)
-            run(*pip, source)
-        else:
-            run(*pip, {"sematext": "sematext-api-client-python==0.5.0"}.get(name, name))
-
-
-def python_of(name: str, folder: Path) -> Path:
-    """Return the Python of an environment, which is made if need be."""
-    python, done = folder / name / "bin" / "python", folder / name / "installed"
-    if not done.exists():
-        venv.create(folder / name, with_pip=True, symlinks=True, clear=True)
-    if not done.exists() or name == "stcloud":
-        say(f"installing {name}")
-        install(name, python)
-        done.touch()
-    return python
-
-
-def plain_environment() -> dict[str, str]:
-    """Return the environment without what would change the measured work."""
-    unwanted = ("PYTHON", "SEMATEXT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    return {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)
-    }
-
-
-class Program:
-    """A process that reads commands and prints results, in JSON, a line each."""
-
-    def __init__(self, python: Path, file: str, *arguments: str) -> None:
-        self.python = python
-        self._process = subprocess.Popen(  # noqa: S603  # no input from outside
-            [python, HERE / file, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=plain_environment(),
-            cwd=tempfile.gettempdir(),  # the checkout would hide what is installed
-        )
-        self.greeting: Any = self._next_line()
-
-    def ask(self, command: object) -> Any:
-        """Send a command, and return its result."""
-        assert self._process.stdin is not None  # noqa: S101  # it is a pipe
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return self._next_line()
-
-    def _next_line(self) -> Any:
-        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
-        watch = threading.Timer(PATIENCE, self._process.kill)
-        watch.start()
-        try:
-            return json.loads(self._process.stdout.readline())
-        finally:
-            watch.cancel()
-
-    def close(self) -> None:
-        """End it: it has nothing to lose, and threads may keep it."""
-        with self._process:
-            self._process.kill()
-
-
-def work(case: Case, name: str, worker: Program) -> Sample:
-    """Let a peer do the work of one round."""
-    if case.kind != "start":
-        command = {"kind": case.kind, "size": case.size, "count": case.calls}
-        return {key: value / case.calls for key, value in worker.ask(command).items()}
-    begin = "from time import perf_counter; begin = perf_counter()"  # Python has started by then
-    program = f"{begin}\n{PEERS[name].start}\nprint(perf_counter() - begin)"
-    options = {"env": plain_environment(), "cwd": tempfile.gettempdir(), "timeout": PATIENCE}
-    return {"wall": float(run(worker.python, "-c", program, **options))}
-
-
-def measure(case: Case, workers: Mapping[str, Program]) -> dict[str, list[Sample]]:
+def measure(case: Case, host: str, processes: Mapping[str, Process]) -> dict[str, list[Sample]]:
     """Let the peers work in turn; each round begins with another of them."""
-    names = [name for name in workers if case.kind == "calls" or name not in VARIANTS]
+    names = case.peers(list(processes))
     samples: dict[str, list[Sample]] = {name: [] for name in names}
-    for name in names:  # warms up
-        work(case._replace(calls=1) if case.kind == "calls" else case, name, workers[name])
-    for number in range(case.rounds):
+    for number in range(1 + case.rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            samples[name].append(work(case, name, workers[name]))
+            sample = processes[name](case.work, name, host, case.size, case.calls)
+            samples[name] += [sample] if number else []  # the first round warms up
     return samples
 
 
@@ -225,7 +110,7 @@ def ratios(own: Sequence[Sample], base: Sequence[Sample], clock: str = "wall") -
     return [round(value, 3) for value in statistics.quantiles(found, n=4, method="inclusive")]
 
 
-def rows(case: Case, samples: Mapping[str, Sequence[Sample]]) -> Iterator[dict[str, Any]]:
+def rows(case: Case, samples: Mapping[str, Sequence[Sample]]) -> Iterator[results.Row]:
     """Yield what is kept of a case, a row for each peer."""
     for name, own in samples.items():
         low, median, high = ratios(own, samples["urllib3"])
@@ -245,35 +130,30 @@ def machine() -> str:
     return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {python}"
 
 
-def compare(cases: Sequence[Case], pythons: Mapping[str, Path]) -> dict[str, Any]:
+def versions() -> dict[str, str]:
+    """Return the versions of what takes part."""
+    found = metadata.distributions(path=[str(SEMATEXT), *sys.path])
+    names = {one.metadata["Name"].replace("_", "-"): one.version for one in found}
+    return {name: names[name] for name in DISTRIBUTIONS if name in names}
+
+
+def compare(cases: Sequence[Case], names: Sequence[str]) -> list[results.Row]:
     """Let all peers do all work, and return what is recorded."""
+    found: list[results.Row] = []
     with ExitStack() as stack:
-        server = stack.enter_context(closing(Program(Path(sys.executable), "server.py")))
-        host = f"http://127.0.0.1:{server.greeting}"
-        workers = {
-            name: stack.enter_context(closing(Program(python, "worker.py", name, host)))
-            for name, python in pythons.items()
-        }
-        found: list[dict[str, Any]] = []
+        host = stack.enter_context(process())(server.start)
+        processes = {name: stack.enter_context(process()) for name in names}
         for case in cases:
             begin = time.monotonic()
-            found += rows(case, measure(case, workers))
+            found += rows(case, measure(case, host, processes))
             say(f"{case.title}: {time.monotonic() - begin:.0f} s")
-    versions = {key: text for worker in workers.values() for key, text in worker.greeting.items()}
-    own = workers["stcloud"].greeting  # the baselines' urllib3, not that of requests
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine(),
-        "versions": dict(sorted((versions | own).items())),
-        "rows": found,
-    }
+    return found
 
 
 def main() -> None:
     """Compare, and print or write what was found."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--here", action="store_true", help="only what is installed where this runs")
     add("--cases", default=",".join(case.name for case in CASES), help="default: %(default)s")
     add("--small", action="store_true", help="a few calls of each case, which judge no time")
     add("--json", type=Path, help="write the results to this file, for pages.py")
@@ -282,24 +162,19 @@ def main() -> None:
     if unknown := set(wanted) - {case.name for case in CASES}:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     cases = [case.small() if options.small else case for case in CASES if case.name in wanted]
-    peers = INSTALLED_HERE if options.here else list(PEERS)
-    if shutil.which("java") is None and "generated" in peers:
-        say("openapi-generator is left out: it needs Java")
-        peers.remove("generated")
-    folder = ROOT / ".tox" / "peers"
-    environments = dict.fromkeys(PEERS[name].environment for name in peers)
-    pythons = {
-        name: Path(sys.executable) if options.here else python_of(name, folder)
-        for name in environments
-    }
-    document: dict[str, Any] = {"small": options.small}
-    document |= compare(cases, {name: pythons[PEERS[name].environment] for name in peers})
-    for row in document["rows"]:
+    for name in list(os.environ):  # would change the measured work
+        if name.upper().startswith(("SEMATEXT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
+            del os.environ[name]
+    names = [name for name, peer in PEERS.items() if peer.is_installed]
+    if absent := PEERS.keys() - names:
+        say(f"not installed here: {', '.join(sorted(absent))}; tox run -e benchmarks has all")
+    found = compare(cases, names)
+    for row in found:
         sys.stdout.write(f"{json.dumps(row)}\n")
     if options.json is not None:
-        lines = ",\n  ".join(json.dumps(row) for row in document.pop("rows"))
-        head = json.dumps(document)[:-1]
-        options.json.write_text(f'{head}, "rows": [\n  {lines}\n]}}\n', encoding="utf-8")
+        head = {"small": options.small, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+        head |= {"machine": machine(), "versions": versions()}
+        results.write(options.json, head, found)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ and on a dark page.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,9 @@ from brownout import (
     SERVICES,
     numbers_of,
 )
-from compare import BASES, CASES, GOALS, PEERS
+from compare import CASES, GOALS
+from peers import PEERS, VARIANTS
+from results import DOCS, Row, load
 from tabulate import tabulate
 
 from stcloud.retry import RetryPolicy
@@ -32,16 +33,8 @@ from stcloud.retry import RetryPolicy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 BEGIN, END = "<!-- tables: begin -->\n", "\n<!-- tables: end -->"
 TITLES = {case.name: case.title for case in CASES}
-Row = dict[str, Any]
-
-
-def load(name: str) -> dict[str, Any]:
-    """Return what was recorded."""
-    document: dict[str, Any] = json.loads((DOCS / f"{name}.json").read_text(encoding="utf-8"))
-    return document
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -66,10 +59,8 @@ def performance() -> str:
         row = found[case, "stcloud"]
         ratio = row["ratio"] if base == "urllib3" else row["floor"]
         spread = f"{row['low']:.2f} to {row['high']:.2f}" if base == "urllib3" else ""
-        result = "met" if ratio <= goal else "missed"
-        goals.append(
-            (TITLES[case], PEERS[base].title, f"{goal:.2f}", f"**{ratio:.2f}**", spread, result)
-        )
+        reached = f"{goal:.2f}", f"**{ratio:.2f}**", spread, "met" if ratio <= goal else "missed"
+        goals.append((TITLES[case], PEERS[base].title, *reached))
     peers = []
     for name, peer in PEERS.items():
         cells = [cell(found.get((case, name))) for case in TITLES]
@@ -191,17 +182,16 @@ def draw_brownout(above: Axes, below: Axes, service: str) -> None:
 def draw_peers(axes: Axes) -> None:
     """Draw the ratios of all peers, a row for each case."""
     rows = load("performance")["rows"]
-    names = list(TITLES)[::-1]
-    shown = [name for name in PEERS if name not in (*BASES, "no head", "no columns")]
+    cases = list(TITLES)[::-1]
+    shown = [name for name in PEERS if name not in ("urllib3", "floor", *VARIANTS)]
     for name, tone, mark in zip(shown, TONES[1:], "os^DvP", strict=False):
         own = [row for row in rows if row["peer"] == name]
-        places = [names.index(row["case"]) for row in own]
-        ratios = [row["ratio"] for row in own]
-        axes.plot(ratios, places, mark, color=tone, label=PEERS[name].title, alpha=0.9)
+        places = [cases.index(row["case"]) for row in own]
+        axes.plot([row["ratio"] for row in own], places, mark, color=tone, label=PEERS[name].title)
     axes.axvline(1, color=TONES[0])
     axes.set_xscale("log", base=2)
     axes.set_xticks([0.5, 1, 2, 4, 8, 16, 32], ["0.5", "1", "2", "4", "8", "16", "32"])
-    axes.set_yticks(range(len(names)), [TITLES[name] for name in names])
+    axes.set_yticks(range(len(cases)), [TITLES[case] for case in cases])
     axes.set_xlabel("ratio to urllib3's PoolManager")
     axes.grid(axis="x")
     axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.14), ncols=2)

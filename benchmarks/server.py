@@ -1,14 +1,12 @@
-"""Responds with lists of tokens as quickly as it can; compare.py starts it.
+"""Responds with lists of tokens as quickly as it can, for compare.py.
 
-It knows no more of HTTP than that: keep-alive, GET, and app N has N tokens. It prints its port, and
-ends when its standard input does.
+It knows no more of HTTP than that: keep-alive, GET, and app N has N tokens.
 """
 
 from __future__ import annotations
 
 import json
 import socketserver
-import sys
 import threading
 import uuid
 from functools import cache
@@ -61,14 +59,8 @@ class Server(socketserver.ThreadingTCPServer):
         """Say nothing of clients that went."""
 
 
-def main() -> None:
-    """Serve on a free port of the loopback interface."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        sys.stdout.write(f"{server.server_address[1]}\n")
-        sys.stdout.flush()
-        sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main()
+def start() -> str:
+    """Serve on a free port of the loopback interface while this process lives; return its URL."""
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,7 +1,9 @@
 """The benchmarks: they run, small and with what is here, and the pages show their results."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,17 +39,14 @@ def pages() -> ModuleType:
 def test_small_run_has_every_case(compare: Any, tmp_path: Path) -> None:
     """It writes a row for each case and peer, and where, when and with what was measured."""
     results = tmp_path / "results.json"
-    command = [sys.executable, str(BENCHMARKS / "compare.py")]
-    options = ["--small", "--here", "--json", str(results)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    command = [sys.executable, str(BENCHMARKS / "compare.py"), "--small", "--json", str(results)]
+    environment = os.environ | {"PYTHONSAFEPATH": ""}  # it imports what lies beside it
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(results.read_text(encoding="utf-8"))
-    wanted = [
-        (case.name, peer)
-        for case in compare.CASES
-        for peer in compare.INSTALLED_HERE
-        if case.kind == "calls" or peer not in compare.VARIANTS
-    ]
+    here = [name for name, peer in compare.PEERS.items() if peer.is_installed]
+    assert {"urllib3", "floor", "stcloud", *compare.VARIANTS} <= set(here)
+    wanted = [(case.name, peer) for case in compare.CASES for peer in case.peers(here)]
     assert [(row["case"], row["peer"]) for row in document["rows"]] == wanted
     for row in document["rows"]:
         assert 0 < row["low"] <= row["ratio"] <= row["high"]
@@ -63,14 +62,23 @@ def test_ratio_is_taken_within_a_round(compare: Any) -> None:
     assert compare.ratios(own, base) == [3, 3, 3]
 
 
-def test_peer_that_drops_tokens_is_refused(compare: Any) -> None:
+def test_peer_that_drops_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every piece of work begins with a call whose response is checked."""
-    import worker
+    import peers
 
-    peer = worker.Peer(lambda app: [None] * (app - 1), lambda response: response)
-    with pytest.raises(ValueError, match="2 tokens instead of 3"):
-        worker.check(peer, 3)
-    assert set(worker.PEERS) == set(compare.PEERS)
+    monkeypatch.setattr(peers, "connected", lambda *_: lambda _: {"data": {"tokens": [{}, {}]}})
+    for work in (peers.calls, peers.threads, peers.memory):
+        with pytest.raises(ValueError, match="2 tokens instead of 3"):
+            work("stcloud", "", 3, 16)
+
+
+@pytest.mark.skipif("STCLOUD_TEST_BENCHMARKS" not in os.environ, reason="set by tox -e benchmarks")
+def test_every_peer_takes_part(compare: Any) -> None:
+    """The environment of the benchmarks has all of them; to generate one takes Java."""
+    absent = {name for name, peer in compare.PEERS.items() if not peer.is_installed}
+    assert absent <= {"generated"}
+    assert shutil.which("java") is None or not absent
+    assert set(compare.versions()) == set(compare.DISTRIBUTIONS)
 
 
 @pytest.mark.parametrize("name", ["performance", "reliability"])
@@ -83,11 +91,9 @@ def test_page_shows_the_results(pages: Any, name: str) -> None:
 def test_results_are_of_all_work(compare: Any, pages: Any) -> None:
     """The page is of a complete run: all cases, all peers, and goals that are judged."""
     rows = {(row["case"], row["peer"]): row for row in pages.load("performance")["rows"]}
+    everyone = list(compare.PEERS)
     assert set(rows) == {
-        (case.name, peer)
-        for case in compare.CASES
-        for peer in compare.PEERS
-        if case.kind == "calls" or peer not in compare.VARIANTS
+        (case.name, peer) for case in compare.CASES for peer in case.peers(everyone)
     }
     lines = [line.rstrip("| ") for line in pages.performance().splitlines()]
     verdicts = [line for line in lines if line.endswith((" met", " missed"))]

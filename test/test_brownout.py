@@ -1,7 +1,7 @@
 """The simulation of a brown-out, made small, and what the documentation says of it."""
 
 import functools
-import importlib.util
+import importlib
 import json
 import math
 from pathlib import Path
@@ -17,14 +17,9 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def brownout() -> Any:
-    specification = importlib.util.spec_from_file_location(
-        "brownout", ROOT / "benchmarks" / "brownout.py"
-    )
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        return importlib.import_module("brownout")
 
 
 def simulate(brownout: Any, service: str, policy: retry.RetryPolicy | None) -> Any:

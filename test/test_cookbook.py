@@ -148,7 +148,7 @@ with mock_aws():
     client = boto3.client("secretsmanager")
     for name in ("shipper", "billing"):
         client.create_secret(Name=f"tokens/{name}", SecretString="none")
-    sys.argv[:] = ["rotate_nightly.py", "789"]
+    sys.argv[:] = ["rotate_nightly.py"]
     try:
         runpy.run_path("rotate_nightly.py", run_name="__main__")
     finally:
@@ -218,7 +218,7 @@ def test_finishing(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: R
     manager = stcloud.TokenManager(api, sandbox.app_id, clock=lambda: datetime.now(UTC) - LONG_AGO)
     manager.ensure("shipper")
     manager.rotate("shipper", lambda _: None, overlap=timedelta(hours=1))
-    assert "done: disable 1001" in run("finish_rotations.py", "789").stdout
+    assert "done: disable 1001" in run("finish_rotations.py").stdout
     assert [token["enabled"] for token in sandbox.tokens()] == [False, True]
 
 
@@ -263,7 +263,7 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
     """check_rotations.py: no token, all is well, a publication failed for long, one is overdue."""
 
     def check() -> tuple[int, str]:
-        done = run("check_rotations.py", "789")
+        done = run("check_rotations.py")
         assert not done.stderr
         return done.returncode, done.stdout
 
@@ -295,38 +295,81 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
     assert (code, text.startswith("billing: not rotated since 20")) == (1, True)
 
 
-def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
-    """rotate_nightly.py with names: what failed is seen, and done again; nothing goes back."""
-    targets = """import pathlib
-NAMES = ["shipper", "billing"]
+TARGETS = """import pathlib
+APP_ID, NAMES = 789, ["shipper", "billing"]
 def publish(name, token):
-    print(name, token.id)
+    print(name, token.id, flush=True)
     if name == "shipper" and not pathlib.Path("unsealed").exists():
         raise OSError("sealed")
 """
-    (folder / "targets.py").write_text(targets, encoding="utf-8")
-    failed = run("rotate_nightly.py", "789", "shipper", "billing")
+
+
+def named(sandbox: Sandbox) -> list[int]:
+    return [token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")]
+
+
+def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
+    """rotate_nightly.py makes their tokens; what failed is seen, and done by the next run."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    failed = run("rotate_nightly.py")
     assert (failed.returncode, failed.stderr) == (1, "shipper: sealed\n")
-    assert failed.stdout == "shipper 1002\nbilling 1004\n"
+    assert failed.stdout == "shipper 1001\nbilling 1002\n"
     (folder / "unsealed").touch()
-    assert run("rotate_nightly.py", "789").stdout == "shipper 1002\n"
-    assert run("rotate_nightly.py", "789").stdout == ""  # all are young
+    assert run("rotate_nightly.py").stdout == "shipper 1001\n"
+    assert run("rotate_nightly.py").stdout == ""  # all are young
     with sandbox.refusing():
-        down = run("rotate_nightly.py", "789")
+        down = run("rotate_nightly.py")
     assert (down.returncode, down.stderr.splitlines()[0][:22]) == (1, "no list of tokens: (0)")
-    assert [
-        token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")
-    ] == [
-        1002,
-        1004,
-    ]
+    assert named(sandbox) == [1001, 1002]
+
+
+def test_names_at_once(sandbox: Sandbox, run: Run, folder: Path) -> None:
+    """rotate_nightly.py with names replaces their tokens, but makes none for a mistyped one."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    (folder / "unsealed").touch()
+    run("rotate_nightly.py")
+    assert run("rotate_nightly.py", "billing").stdout == "billing 1003\n"
+    mistyped = run("rotate_nightly.py", "biling", "shipper")
+    assert (mistyped.returncode, mistyped.stderr) == (1, "not in NAMES: biling\n")
+    assert named(sandbox) == [1001, 1003]
+
+
+def test_kill_at_each_request_of_a_first_run(sandbox: Sandbox, run: Run, folder: Path) -> None:
+    """Whatever was done by then, the next run publishes every name's token."""
+    killing = """import os, runpy, signal, sys
+import stcloud
+sending, left = stcloud.rest.RestClient.request, int(sys.argv.pop())
+def request(self, *arguments):
+    global left
+    response = sending(self, *arguments)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return response
+stcloud.rest.RestClient.request = request
+runpy.run_path("rotate_nightly.py", run_name="__main__")
+"""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    (folder / "unsealed").touch()
+    for count in range(1, 99):
+        sandbox.reset()
+        killed = run("-c", killing, str(count))
+        again = run("rotate_nightly.py")
+        assert (again.returncode, again.stderr) == (0, "")
+        held = dict(line.split() for line in (killed.stdout + again.stdout).splitlines())
+        assert list(map(str, named(sandbox))) == list(held.values())
+        assert list(held) == ["shipper", "billing"]
+        if killed.returncode == 0:
+            break
+        assert killed.returncode == -signal.SIGKILL
+    assert count > 10
 
 
 def test_one_rotation_at_a_time(run: Run, folder: Path, sandbox: Sandbox) -> None:
     """While another process has the lock of rotate_nightly.py, nothing is done."""
     with (folder / "rotate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = run("rotate_nightly.py", "789", "shipper")
+        done = run("rotate_nightly.py")
     assert (done.returncode, "BlockingIOError" in done.stderr) == (1, True)
     assert sandbox.requests == []
 

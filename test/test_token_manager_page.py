@@ -253,6 +253,7 @@ def test_nightly_program(
     (tmp_path / "rotate_nightly.py").write_text(program.content, encoding="utf-8")
     (tmp_path / "targets.py").write_text(
         "import pathlib\n"
+        f"APP_ID = {observed.app_id}\n"
         'NAMES = ["shipper", "billing"]\n'
         "def publish(name, token):\n"
         '    with open("published", "a") as file:\n'
@@ -271,7 +272,7 @@ def test_nightly_program(
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # the program imports what lies beside it
 
     def run() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "ignore", "rotate_nightly.py", str(observed.app_id)]
+        command = [sys.executable, "-W", "ignore", "rotate_nightly.py"]
         return subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )

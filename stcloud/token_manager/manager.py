@@ -168,13 +168,16 @@ class TokenManager:
         rules.require_enabled(token, f"ensure({name!r}, enable=True)")
         return token
 
-    def rotate(
+    def rotate(  # noqa: PLR0913  # a first token has what ensure offers
         self,
         name: str,
         publish: Publish,
         *,
         overlap: timedelta = timedelta(0),
         older_than: timedelta = timedelta(0),
+        create: bool = False,
+        readable: bool = True,
+        writeable: bool = True,
     ) -> Rotation:
         """Replace the current token of a name by a new one with the same rights.
 
@@ -192,9 +195,13 @@ class TokenManager:
             overlap: how long the predecessor stays enabled after ``publish`` has returned.
             older_than: a current token that was made less than this ago is left as it is; what is
                 due is done. An unknown age counts as old.
+            create: whether a first token is made and published if no token has the name.
+            readable: whether a first token may read; any other has its predecessor's rights.
+            writeable: whether a first token may write.
 
         Raises:
-            MissingTokenException: no token has the name, or the new one was removed meanwhile.
+            MissingTokenException: no token has the name, and ``create`` is False; or the new one
+                was removed meanwhile.
             TokenDriftException: the current token, or the new one meanwhile, is disabled.
             TokenManagerException: the service leaves out rights or values, for example.
             ApiException: a request failed; the next call goes on from there.
@@ -202,21 +209,27 @@ class TokenManager:
         _validators.plain_function("publish", publish)
         _validators.duration("overlap", overlap)
         _validators.duration("older_than", older_than)
+        wanted = {"readable": readable, "writeable": writeable}
+        for argument, value in (wanted | {"create": create}).items():
+            _validators.boolean(argument, value)
         call = _ManagerCall(self._app, "rotate", name)
-        current = call.read_current()
-        rules.require_enabled(current, f"ensure({name!r}, enable=True)")
-        if current.name != name:
-            call.update("promote", current, name=name)
-            call.read()
-        made = current.created_at
-        if older_than and made is not None and self._app.now() - made < older_than:
-            return call.run_due_steps()
+        current = call.read().current if create else call.read_current()
+        replaced = 0
+        if current is not None:
+            rules.require_enabled(current, f"ensure({name!r}, enable=True)")
+            if current.name != name:
+                call.update("promote", current, name=name)
+                call.read()
+            made = current.created_at
+            if older_than and made is not None and self._app.now() - made < older_than:
+                return call.run_due_steps()
+            wanted, replaced = rules.rights(current), id_of(current)
 
         def found(group: TokenGroup) -> TokenDto | None:
             newest = group.current  # another call may have replaced the one above
-            return newest if newest and id_of(newest) > id_of(current) else group.candidate
+            is_newer = newest and id_of(newest) > replaced
+            return newest if is_newer else group.candidate({**wanted, "enabled": True})
 
-        wanted = rules.rights(current)
         successor = found(call.group) or call.create(names.NEXT.format(name), wanted, found)
         call.publish(successor, publish)
         call.replace_by(successor, overlap)
@@ -285,7 +298,8 @@ class _ManagerCall:
         current = self.read().current
         if current is None:
             name = repr(self._name)
-            raise MissingTokenException(f"no token is named {name}: ensure({name}), or rename one")
+            advice = f"rotate({name}, ..., create=True) makes and publishes one; or rename one"
+            raise MissingTokenException(f"no token is named {name}: {advice}")
         return current
 
     def create(

@@ -92,17 +92,13 @@ class TokenGroup:
         enabled = [token for token in named + lacking if token.enabled]
         return max(enabled or lacking or named, key=id_of, default=None)
 
-    @property
-    def candidate(self) -> TokenDto | None:
-        """The token to publish next: of those that fit, the oldest.
+    def candidate(self, wanted: Mapping[str, bool]) -> TokenDto | None:
+        """Return the token to publish next: of those that fit, the oldest.
 
-        It is enabled, has the current one's rights, and is newer than it and all successors.
+        It is as wanted, and newer than the current one and all successors.
         """
-        current = self.current
-        if current is None:
-            return None
-        newest = max(id_of(current), *(successor for successor, _ in self.successors), 0)
-        wanted = {**rights(current), "enabled": True}
+        current = id_of(self.current) if self.current else 0
+        newest = max(current, *(successor for successor, _ in self.successors), 0)
         newer = (token for token in self.of_kind("next") if id_of(token) > newest)
         return next((token for token in newer if not drift(token, wanted)), None)
 
@@ -141,7 +137,8 @@ def warnings(group: TokenGroup) -> list[str]:
     name, current = repr(group.name), group.current
     if current is None:
         ids = ", ".join(str(token.id) for token in group.of_kind("new", "next", "old", "off"))
-        return [f"no token has the name {name}; tokens {ids} belong to it: rename the one in use"]
+        advice = f"rename the one in use, or rotate({name}, ..., create=True)"
+        return [f"no token has the name {name}; tokens {ids} belong to it: {advice}"]
     of_current = f"token {current.id}, the current {name}, is disabled: find out why"
     found = [] if current.enabled else [f"{of_current}, then ensure({name}, enable=True)"]
     found += [

@@ -107,7 +107,8 @@ def next_request(work: str, responses: tuple[Response, ...]) -> Request:
             manager.finish_rotations()
         else:
             overlap = timedelta(hours=1) if work == "rotate with overlap" else timedelta(0)
-            manager.rotate(NAME, service.publish, overlap=overlap)
+            create = work == "rotate or create"
+            manager.rotate(NAME, service.publish, overlap=overlap, create=create)
     except Paused:
         return service.pending  # type: ignore[no-any-return]
     except (stcloud.ApiException, stcloud.TokenManagerException, PublishError):
@@ -222,7 +223,8 @@ def problems(world: World) -> list[str]:
     """Return what must not be in any world."""
     enabled = {row[0] for row in world.tokens if row[2]}
     found = [f"{number} is used, and off" for number in world.held - enabled]
-    if world.held and current(world.tokens) is None:
+    kinds = {parse_name(row[1]).kind for row in world.tokens}
+    if kinds - {"new", "next"} and current(world.tokens) is None:  # no first publish has returned
         found.append("nothing is current")
     return found
 
@@ -282,6 +284,9 @@ SCENARIOS = {
     "rotations with time": begin(("ensure", "rotate with overlap", "rotate"), faults=1, sleeps=2),
     "ensure beside rotate": begin(("ensure", "rotate"), ("ensure",)),
     "finish beside rotate": begin(("ensure", "rotate", "rotate"), ("finish", "finish"), sleeps=1),
+    "first rotations": begin(("rotate or create",) * 3, faults=2),
+    "first rotation beside ensure": begin(("rotate or create", "rotate"), ("ensure",)),
+    "first rotation beside finish": begin(("rotate or create",) * 2, ("finish",), sleeps=1),
 }
 
 

@@ -78,6 +78,10 @@ OPERATIONS = {
         [("named", True), ("off", False)],
         prepare_rotation,
     ),
+    "rotate or create": Operation(
+        lambda manager, service: manager.rotate(NAME, service.publish, older_than=DAY, create=True),
+        [("named", True)],
+    ),
     "rotate with overlap": Operation(
         lambda manager, service: manager.rotate(NAME, service.publish, overlap=HOUR),
         [("named", True), ("old", True)],
@@ -221,7 +225,14 @@ KILLED = textwrap.dedent(
         elif operation.startswith("rotate"):
             hours = 1 if "overlap" in operation else 0
             try:
-                manager.rotate("shipper", publish, overlap=timedelta(hours=hours))
+                days = int("create" in operation)
+                manager.rotate(
+                    "shipper",
+                    publish,
+                    overlap=timedelta(hours=hours),
+                    older_than=timedelta(days=days),
+                    create=bool(days),
+                )
             except OSError:
                 pass
         else:

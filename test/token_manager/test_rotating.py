@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from managed_tokens import DAY, HOUR, NAME, Clock, Connect, Meddled, Service, create
+from managed_tokens import (
+    DAY,
+    HOUR,
+    NAME,
+    Clock,
+    Connect,
+    Meddled,
+    Service,
+    create,
+    raise_it,
+)
 
 import stcloud
 from stcloud import TokenManager
@@ -183,8 +193,57 @@ def test_rights_are_true_or_false(right: str, manager: TokenManager, service: Se
 
 def test_nothing_to_rotate(manager: TokenManager) -> None:
     """The error says what to do."""
-    with pytest.raises(stcloud.MissingTokenException, match="ensure"):
+    with pytest.raises(stcloud.MissingTokenException, match=r"'shipper', \.\.\., create=True"):
         manager.rotate(NAME, print)
+
+
+def test_first_token_is_made_and_published(manager: TokenManager, service: Service) -> None:
+    """Once; and what follows it has its rights, not those that a first one would have."""
+    for number, readable in ((1001, False), (1002, True)):
+        token = manager.rotate(NAME, service.publish, create=True, readable=readable).token
+        assert token is not None
+        assert token.token in service.published
+        assert (token.id, token.name) == (number, NAME)
+        assert (token.readable, token.writeable) == (False, True)
+    assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_first_publication_that_failed_is_done_again(
+    manager: TokenManager, service: Service
+) -> None:
+    """By the next call, however young the token is; until then a warning says so."""
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate(NAME, raise_it, create=True)
+    (state,) = manager.status()
+    assert (state.token, [warning[:37] for warning in state.warnings]) == (
+        None,
+        ["no token has the name 'shipper'; toke"],
+    )
+    with pytest.raises(stcloud.MissingTokenException):
+        manager.rotate(NAME, service.publish)
+    manager.rotate(NAME, service.publish, older_than=DAY, create=True)
+    assert service.kinds == [("named", True)]
+    assert manager.status()[0].warnings == ()
+
+
+def test_first_token_has_the_wanted_rights(manager: TokenManager, service: Service) -> None:
+    """One that a call with other rights has left is not taken for it."""
+    for right in (True, False):
+        with pytest.raises(ZeroDivisionError):
+            manager.rotate(NAME, raise_it, create=True, writeable=right)
+    rotation = manager.rotate(NAME, service.publish, create=True, writeable=False)
+    assert rotation.token is not None
+    assert (rotation.token.id, rotation.token.writeable) == (1002, False)
+
+
+@pytest.mark.parametrize("argument", ["create", "readable", "writeable"])
+def test_arguments_of_a_first_token_are_true_or_false(
+    argument: str, manager: TokenManager, service: Service
+) -> None:
+    """Anything else is refused before anything is sent."""
+    with pytest.raises(TypeError, match=f"{argument} must be bool"):
+        manager.rotate(NAME, print, **{argument: 1})  # type: ignore[arg-type]
+    assert service.sandbox.requests == []
 
 
 def test_successor_that_was_removed_meanwhile(

@@ -18,6 +18,9 @@ DATES = {"past": NOW - HOUR, "future": NOW + HOUR}
 MOST = 4
 
 
+WANTED = {"readable": True, "writeable": True, "enabled": True}
+
+
 def token(number: int, name: str, *, enabled: bool = True) -> TokenDto:
     made = NOW - timedelta(days=number)
     return TokenDto(
@@ -63,9 +66,9 @@ def applied(group: TokenGroup, steps: list[Step]) -> TokenGroup:
 
 def check(group: TokenGroup) -> None:
     """Assert what must be so of any group."""
-    current, candidate, steps = group.current, group.candidate, due_steps(group, NOW)
+    current, candidate, steps = group.current, group.candidate(WANTED), due_steps(group, NOW)
     kinds = {each.id: parse_name(each.name or "").kind for each in group.of_kind("new", "next")}
-    assert candidate is None or (current and candidate.enabled and kinds[candidate.id] == "next")
+    assert candidate is None or (candidate.enabled and kinds[candidate.id] == "next")
     if current is None or not current.enabled:
         assert not steps
         return
@@ -101,7 +104,8 @@ def check(group: TokenGroup) -> None:
         after = applied(group, doable[:count])
         assert after.current is not None
         assert (after.current.id, after.current.enabled) == (current.id, True)
-        assert (after.candidate and after.candidate.id) == (candidate and candidate.id)
+        next_one = after.candidate(WANTED)
+        assert (next_one and next_one.id) == (candidate and candidate.id)
         assert {*doable[count:]} <= {*due_steps(after, NOW)}, "the next call goes on from there"
 
 
@@ -122,7 +126,8 @@ def test_rules_hold_for_all_groups() -> None:
         ([("", True), ("", True)], 2, None),
         ([("", True), ("", False)], 1, None),
         ([("", False), ("", False)], 2, None),
-        ([(" [next]", True)], None, None),
+        ([(" [next]", True)], None, 1),
+        ([(" [next]", False), (" [next]", True), (" [next]", True)], None, 2),
         ([("", True), (" [next]", True), (" [next]", True)], 1, 2),
         ([("", True), (" [next]", False), (" [next]", True)], 1, 3),
         ([(" [next]", True), ("", True)], 2, None),
@@ -140,7 +145,8 @@ def test_current_and_candidate(
         ],
     )
     assert (group.current and group.current.id) == current
-    assert (group.candidate and group.candidate.id) == candidate
+    found = group.candidate(WANTED)
+    assert (found and found.id) == candidate
 
 
 def test_successor_is_current_before_it_has_the_name() -> None:

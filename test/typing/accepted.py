@@ -145,7 +145,8 @@ def tokens_by_name(api: stcloud.TokensApiControllerApi, kept: dict[str, str | No
     assert_type(rotation.token, stcloud.TokenDto | None)
     assert_type(rotation.done, tuple[Step, ...])
     assert_type(rotation.due, tuple[Step, ...])
-    assert_type(manager.rotate("shipper", lambda token: token.token), Rotation)
+    first = manager.rotate("shipper", lambda token: token.token, create=True, readable=False)
+    assert_type(first, Rotation)
     assert_type(manager.finish_rotations(), list[Rotation])
     for step in rotation.due:
         assert_type(step.at, datetime)

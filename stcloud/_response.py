@@ -61,13 +61,14 @@ def parse_success(response: RawResponse, content: bytes, model: type[Model] | No
         if not is_object(document) or document.get("success") is not False:
             return document if model is None else model.from_json(document)
     except (ValueError, RecursionError) as error:
+        problem = str(error) if content.strip() else "it has no content"
         raise UnexpectedResponseException(
             response.status,
             response.reason,
             body=content.decode(errors="replace"),
             headers=response.headers,
             message="the response is not what the API describes: "
-            + (_describe_page(response, content) or str(error)),
+            + (_describe_page(response, content) or problem),
             outcome=Outcome.INVALID_RESPONSE,
         ) from error
     raise _exception(UnsuccessfulResponseException, response, content)

@@ -7,6 +7,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -94,17 +95,20 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
     """An absolute http(s) URL; the slash at its end is dropped."""
     if not isinstance(value, str):
         raise wrong_type(name, "str", value)
-    try:
+    absolute = has_port = False
+    with suppress(ValueError):
         parts = urlsplit(value)
-        absolute = parts.scheme in ("http", "https") and parts.port != 0
+        absolute = parts.scheme in ("http", "https") and "\\" not in value
         absolute = absolute and _is_host(parts.hostname or "", "[" in parts.netloc)
-    except ValueError:
-        absolute = False
+        has_port = parts.port != 0
+    ends = "?" in value or "#" in value
     problems = {
         "has spaces, control or non-ASCII characters": not is_printable_ascii(value),
-        "does not begin with http:// or https:// and a host": not absolute or "\\" in value,
+        "has a ? or # before its @: write %3F or %23": credentials and ends and "@" in value,
+        "has a query or a fragment": ends,
+        "does not begin with http:// or https:// and a host": not absolute,
+        "has no port from 1 to 65535": not has_port,
         "has credentials": "@" in value and not credentials,
-        "has a query or a fragment": "?" in value or "#" in value,
     }
     for problem, found in problems.items():
         if found:

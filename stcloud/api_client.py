@@ -403,14 +403,16 @@ class ApiClient:
     def _parse_options(
         self, function: str, passed: Mapping[str, Any], *, data_only: bool
     ) -> CallOptions:
-        for name in passed:
+        for name, value in passed.items():
             if name not in _OPTIONS:
                 known = ", ".join(_OPTIONS)
                 raise TypeError(f"{function}() has no option {name!r}; it has {known}")
+            if name != "_request_timeout" and value is not None:
+                _validators.boolean(name, value)
         return CallOptions(
             async_req=bool(passed.get("async_req")),
             data_only=data_only or bool(passed.get("_return_http_data_only")),
-            raw=not passed.get("_preload_content", True),
+            raw=passed.get("_preload_content") is False,
             limits=CallLimits(self.configuration, passed.get("_request_timeout")),
         )
 
@@ -447,6 +449,11 @@ def _response_model(response_type: object) -> type[Model] | None:
         return None
     if is_model(response_type):
         return response_type
+    if isinstance(response_type, str):
+        raise TypeError(
+            "response_type must be a model's class or name, or left out; "
+            f"stcloud has no model {response_type[:80]!r}"
+        )
     raise _validators.wrong_type("response_type", "a model's class or name", response_type)
 
 

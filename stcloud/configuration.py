@@ -490,6 +490,7 @@ _OTHER_NAMES = {
     "max_retries": "retries",
     "timeout": "deadline",
     "token": "api_key",
+    "user_agent": "ApiClient.user_agent",
     "verify": "verify_ssl",
 }
 """What other clients call the same, where the letters do not lead there."""

@@ -119,7 +119,7 @@ class RestClient:
                     response.status,
                     response.reason,
                     headers=response.headers,
-                    message=f"the response has more than {max_bytes} bytes",
+                    message=f"the response has more than {max_bytes} bytes, the max_response_bytes",
                     outcome=Outcome.INVALID_RESPONSE,
                 )
         return b"".join(chunks)[:max_bytes]

@@ -75,9 +75,11 @@ def test_call_api_takes_a_class_and_options(client: stcloud.ApiClient, respond: 
     for as_it_is in (object, "object", None):
         plain = client.call_api("/x", "GET", None, None, None, None, [], {}, as_it_is, ["apiKey"])
         assert plain[0] == {"data": {"x": 1}, "success": True}
-    for wrong in ("TokenResponses", "Model", dict, kind()):
-        with pytest.raises(TypeError, match="response_type must be a model's class or name"):
+    for wrong, named in (("Tokens", "no model 'Tokens'"), ("Model", "'Model'"), (dict, "not type")):
+        with pytest.raises(TypeError, match=f"response_type must be a model's class or .*{named}"):
             client.call_api("/x", "GET", response_type=wrong)
+    with pytest.raises(TypeError, match=f"not {kind.__name__}"):
+        client.call_api("/x", "GET", response_type=kind())
     with pytest.raises(TypeError, match="unexpected keyword argument 'resp'"):
         client.call_api("/x", "GET", resp=kind)  # type: ignore[call-arg]
 

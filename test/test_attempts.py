@@ -1,6 +1,7 @@
 """What is retried, and what not: each kind of failure, met by each operation."""
 
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -275,6 +276,13 @@ def test_status_counts_though_the_body_is_cut(
     error = failure(connect(), operation)
     assert type(error) is stcloud.ServiceException
     assert (error.status, error.attempts, sandbox.pending_faults) == (503, attempts, 0)
+
+
+def test_cut_body_says_what_is_missing(sandbox: Sandbox, connect: Connect) -> None:
+    """In words, and not as http.client's exception."""
+    sandbox.fail_next("get_app_tokens1", Fault.cut_body())
+    error = failure(connect(retries=0), "get_app_tokens1")
+    assert re.search(r": the body is cut off: \d+ bytes are missing$", str(error))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -34,7 +34,7 @@ def messages() -> Iterator[tuple[str, str]]:
                 name = ast.unparse(node.exc.func)
                 if name.rpartition(".")[2] == "wrong_type":  # "... must be ..., not ..."
                     continue
-                for argument in node.exc.args:
+                for argument in [*node.exc.args, *(each.value for each in node.exc.keywords)]:
                     for text in constants(argument):
                         if len(text.strip(" :;{}()'")) >= 10:
                             yield f"{path.relative_to(SOURCE)}:{node.lineno}", text

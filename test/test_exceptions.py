@@ -121,7 +121,8 @@ def test_unsuccessful_response_raises(remote: Api, respond: Callable[..., None])
 @pytest.mark.parametrize(
     ("body", "place"),
     [
-        ("", "Expecting value"),
+        ("", "it has no content"),
+        (" \n", "it has no content"),
         ("<html>Sign in</html>", "a page of HTML came"),
         ('{"success": tru', "Expecting value"),
         ('{"success": true} {}', "Extra data"),
@@ -191,7 +192,7 @@ def test_location_elsewhere_is_no_redirect(remote: Api, respond: Callable[..., N
 def test_empty_response_is_none(status: int, remote: Api, respond: Callable[..., None]) -> None:
     """Content may be missing only where the description has none."""
     respond("", status)
-    with pytest.raises(stcloud.UnexpectedResponseException, match="Expecting value"):
+    with pytest.raises(stcloud.UnexpectedResponseException, match="it has no content"):
         remote.delete_app_token1(5, 7)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 
 from urllib3 import exceptions as failures
 from urllib3.util.ssl_match_hostname import CertificateError
@@ -108,6 +108,8 @@ def map_exception(
 def _detail(error: BaseException) -> str:
     """Return what happened, without the names of classes that wrap it."""
     inner = error.args[-1] if error.args else None
+    if isinstance(error, IncompleteRead):
+        return f"the body is cut off: {error.expected} bytes are missing"
     if isinstance(error, failures.HTTPError) and isinstance(inner, BaseException):
         return _detail(inner)
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

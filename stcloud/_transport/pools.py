@@ -120,17 +120,17 @@ class Pools:
         configuration = self._configuration
         if configuration.ssl_context is not None:
             return ()
-        files = [configuration.cert_file, configuration.key_file, *self._authorities()[1]]
+        files = [configuration.cert_file, configuration.key_file, *self._authorities().values()]
         return tuple(_state(file) for file in files if file is not None)
 
-    def _authorities(self) -> tuple[str, list[str]]:
-        """Return the setting or variable that names the trusted certificates, and its files."""
+    def _authorities(self) -> dict[str, str]:
+        """Return the files of the trusted certificates, by the setting or variable of each."""
         configuration = self._configuration
         if configuration.ssl_ca_cert is not None:
-            return "ssl_ca_cert", [configuration.ssl_ca_cert]
+            return {"ssl_ca_cert": configuration.ssl_ca_cert}
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if configuration.trust_env else ()
         found = {name: os.environ[name] for name in names if os.environ.get(name)}
-        return (" and ".join(found), list(found.values())) if found else ("certifi", [where()])
+        return found or {"certifi": where()}
 
     def _proxy(self, host: str) -> str | None:
         configuration = self._configuration
@@ -161,8 +161,7 @@ class Pools:
         context = create_urllib3_context()
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         if configuration.verify_ssl:
-            source, files = self._authorities()
-            for path in files:
+            for source, path in self._authorities().items():
                 _load_pem(source, path, partial(_trust, context, path))
         else:
             context.check_hostname = False

@@ -228,6 +228,26 @@ def test_unknown_option_is_named(name: str, remote: Api, httpserver: HTTPServer)
     assert httpserver.log == []
 
 
+@every_operation
+@pytest.mark.parametrize("value", ["False", 1, 0])
+@pytest.mark.parametrize("option", ["async_req", "_preload_content", "_return_http_data_only"])
+def test_options_are_true_or_false(
+    name: str,
+    option: str,
+    value: object,
+    remote: Api,
+    respond: Callable[..., None],
+    httpserver: HTTPServer,
+) -> None:
+    """Anything else is refused; None is for an option that is left out."""
+    respond(SUCCESS)
+    with pytest.raises(TypeError, match=f"{option} must be bool, not"):
+        call(remote, name, **{option: value})
+    assert httpserver.log == []
+    data = call(remote, name, **{option: None})
+    assert isinstance(data, stcloud.models.model.Model)
+
+
 @pytest.mark.parametrize(
     ("limit", "error"),
     [(wrong, ValueError) for wrong in (0, -1, float("inf"), float("nan"), (1, 0), (1,), (1, 2, 3))]

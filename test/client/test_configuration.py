@@ -218,6 +218,7 @@ def test_unknown_setting_is_refused() -> None:
         ("timeout", "did you mean 'deadline'?"),  # though read_timeout is nearer by its letters
         ("verify", "did you mean 'verify_ssl'?"),
         ("base_url", "did you mean 'host'?"),
+        ("user_agent", "did you mean 'ApiClient.user_agent'?"),
         ("colour", "help(stcloud.Configuration) lists them"),
     ],
 )
@@ -229,6 +230,16 @@ def test_unknown_setting_has_a_hint(name: str, hint: str) -> None:
 
 def test_proxy_without_a_scheme_is_explained() -> None:
     """Host and port alone are what people paste."""
+    for wrong, named in (
+        ("http://proxy:99999", "has no port from 1 to 65535"),
+        ("http://proxy:port", "has no port from 1 to 65535"),
+        ("http://user:p#ss@proxy:3128", "write %3F or %23"),
+        ("http://user:p?ss@proxy:3128", "write %3F or %23"),
+        ("http://proxy:3128/#x", "has a query or a fragment"),
+        ("ftp://proxy:3128", "does not begin with http:// or https:// and a host"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            Configuration(proxy=wrong)
     with pytest.raises(ValueError, match="put http:// before the host and port"):
         stcloud.Configuration(proxy="proxy:3128")
 

@@ -71,7 +71,7 @@ def tables(other: Mapping[str, Any], this: Mapping[str, Any]) -> str:
         "Parameters": _parameters(other["parameters"], this["parameters"]),
         **{title: _table(["What", *CLIENTS], rows) for title, rows in parts.items()},
     }
-    return "\n\n".join(f"**{title}**\n\n{table}" for title, table in sections.items())
+    return "\n\n".join(f"**{title}**\n\n{table}" for title, table in sections.items() if table)
 
 
 def differences(cases: Mapping[str, tuple[Facts, Facts]]) -> Rows:
@@ -152,6 +152,8 @@ def _parameters(other: Mapping[str, list[str]], this: Mapping[str, list[str]]) -
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines

@@ -194,7 +194,7 @@ def draw_peers(axes: Axes) -> None:
     axes.set_yticks(range(len(cases)), [TITLES[case] for case in cases])
     axes.set_xlabel("ratio to urllib3's PoolManager")
     axes.grid(axis="x")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.14), ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.2, -0.14), ncols=2)
 
 
 def main() -> None:

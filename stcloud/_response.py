@@ -71,7 +71,10 @@ def parse_success(response: RawResponse, content: bytes, model: type[Model] | No
             + (_describe_page(response, content) or problem),
             outcome=Outcome.INVALID_RESPONSE,
         ) from error
-    raise _exception(UnsuccessfulResponseException, response, content)
+    refusal = _exception(UnsuccessfulResponseException, response, content)
+    if not (refusal.errors or refusal.message):
+        refusal.message = 'the response says "success": false, without a reason'
+    raise refusal
 
 
 def exception_for_status(response: RawResponse, content: bytes) -> ApiException:

@@ -101,14 +101,14 @@ def url(name: str, value: object, *, credentials: bool = False) -> str:
         absolute = parts.scheme in ("http", "https") and "\\" not in value
         absolute = absolute and _is_host(parts.hostname or "", "[" in parts.netloc)
         has_port = parts.port != 0
-    ends = "?" in value or "#" in value
+    before_at = value.partition("://")[2].rpartition("@")[0]
     problems = {
         "has spaces, control or non-ASCII characters": not is_printable_ascii(value),
-        "has a ? or # before its @: write %3F or %23": credentials and ends and "@" in value,
-        "has a query or a fragment": ends,
+        "has credentials": "@" in value and not credentials,
+        "has a /, ? or # before its @: write %2F, %3F or %23": re.search("[/?#]", before_at),
+        "has a query or a fragment": re.search("[?#]", value),
         "does not begin with http:// or https:// and a host": not absolute,
         "has no port from 1 to 65535": not has_port,
-        "has credentials": "@" in value and not credentials,
     }
     for problem, found in problems.items():
         if found:

@@ -102,6 +102,21 @@ def test_client_certificate_is_read_again(
             assert len(seen) == 2
 
 
+def test_variable_replaces_certifi(
+    secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whom only certifi's file trusts is not trusted any more."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("stcloud._transport.pools.where", lambda: str(ca_file))
+    assert call(secure)
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    with pytest.raises(stcloud.ConnectionException, match="no secure connection"):
+        call(secure)
+
+
 def test_missing_file_is_named(
     secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

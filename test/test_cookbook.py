@@ -323,15 +323,23 @@ def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
     assert named(sandbox) == [1001, 1002]
 
 
-def test_names_at_once(sandbox: Sandbox, run: Run, folder: Path) -> None:
+def test_names_at_once(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
+) -> None:
     """rotate_nightly.py with names replaces their tokens, but makes none for a mistyped one."""
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
     (folder / "unsealed").touch()
     run("rotate_nightly.py")
     assert run("rotate_nightly.py", "billing").stdout == "billing 1003\n"
+    (folder / "unsealed").unlink()
+    assert run("rotate_nightly.py", "shipper").stdout == "shipper 1004\n"
+    (folder / "unsealed").touch()
+    assert run("rotate_nightly.py").stdout == "shipper 1004\n", "though 1001 is young"
+    api.create_app_token({"name": "billing"}, 789)
+    assert run("rotate_nightly.py").stdout == "billing 1006\n", "so that 1003 is put away"
     mistyped = run("rotate_nightly.py", "biling", "shipper")
     assert (mistyped.returncode, mistyped.stderr) == (1, "not in NAMES: biling\n")
-    assert named(sandbox) == [1001, 1003]
+    assert named(sandbox) == [1004, 1006]
 
 
 def test_kill_at_each_request_of_a_first_run(sandbox: Sandbox, run: Run, folder: Path) -> None:

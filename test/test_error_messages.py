@@ -1,4 +1,4 @@
-"""docs/errors.md has every message that the client raises."""
+"""docs/errors.md has every message that the client raises or warns with."""
 
 import ast
 import re
@@ -57,6 +57,34 @@ def test_page_has_every_message(page: str) -> None:
         if re.sub(r"\s+", " ", text).strip(" :;{}()'") not in page
     ]
     assert missing == []
+
+
+def warning_texts() -> Iterator[str]:
+    """Yield each longer part of what the client and the token manager warn with."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (path.name, node.name) == (
+                "rules.py",
+                "warnings",
+            ):
+                parts = [part for each in node.body[1:] for part in ast.walk(each)]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                ("warnings.warn", "_warn_of_no_verification", ".warn")
+            ):
+                parts = [*ast.walk(node.args[0])]
+            else:
+                continue
+            for part in parts:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def test_page_has_every_warning(page: str) -> None:
+    """In the same words."""
+    found = [text.strip(" :;{}()'") for text in warning_texts()]
+    longer = [text for text in found if len(text) >= 10]
+    assert len(longer) > 12
+    assert [text for text in longer if text not in page] == []
 
 
 def test_page_has_what_a_failed_connection_is_called(page: str) -> None:

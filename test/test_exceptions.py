@@ -116,6 +116,8 @@ def test_unsuccessful_response_raises(remote: Api, respond: Callable[..., None])
     assert (error.status, error.message) == (200, "all in all")
     with pytest.raises(stcloud.UnsuccessfulResponseException):
         remote.api_client.call_api("/any", "GET")
+    respond('{"success": false}')
+    assert str(failure(remote)) == '(200) OK: the response says "success": false, without a reason'
 
 
 @pytest.mark.parametrize(

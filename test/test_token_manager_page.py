@@ -204,19 +204,15 @@ def test_fields_of_an_event_are_listed(observed: Observed) -> None:
 
 
 @pytest.mark.parametrize("overlap", [timedelta(0), HOUR], ids=["disabled", "overlap"])
-@pytest.mark.parametrize("begin_with", [0, 2], ids=["in order", "its end is near"])
-def test_rotation_is_undone_by_hand(
-    observed: Observed, overlap: timedelta, begin_with: int
-) -> None:
-    """The old token is the current one again, and the next rotation puts the new one away."""
+@pytest.mark.parametrize("since", [0, 0.5, 2, 23], ids=str)
+def test_rotation_is_undone_by_hand(observed: Observed, overlap: timedelta, since: float) -> None:
+    """The old token is the current one again, however long each step takes."""
     manager = observed.start()
     old = manager.ensure(NAME)
     new = manager.rotate(NAME, nothing, overlap=overlap).token
     assert new is not None
-    steps = instructions()
-    steps.insert(0, steps.pop(begin_with))
     value = new.token
-    for step in steps:
+    for number, step in enumerate(instructions()):
         token = new if "the new token" in step else old
         change: dict[str, object] = {}
         if step.startswith("Enable"):
@@ -228,16 +224,19 @@ def test_rotation_is_undone_by_hand(
         else:
             assert step.startswith("Disable"), step
             change = {"enabled": False}
+        observed.clock.ahead = timedelta(hours=since + number)
+        manager.finish_rotations()
         if change:
             observed.api.update_app_token(change, observed.app_id, token.id or 0)
+        manager.finish_rotations()
         assert value in [each.token for each in observed.tokens if each.enabled]
     assert value == old.token == manager.ensure(NAME).token
-    for days in (1, 3):
+    for days in (2, 4):
         observed.clock.ahead = timedelta(days=days)
         manager.finish_rotations()
         assert manager.ensure(NAME).token == old.token
     latest = manager.rotate(NAME, nothing).token
-    observed.clock.ahead = timedelta(days=6)
+    observed.clock.ahead = timedelta(days=7)
     manager.finish_rotations()
     assert latest is not None
     assert [token.token for token in observed.tokens] == [latest.token]

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import NoneType
 from typing import Literal
 
 _LINGER = struct.Struct("HH" if os.name == "nt" else "ii")  # whether to, and for how long
@@ -29,6 +30,13 @@ class Fault:
     code: int | None = None
     content: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be sent: the request would end in another way."""
+        if self.seconds < 0:
+            raise ValueError(f"seconds must not be negative, but is {self.seconds}")
+        if not isinstance(self.content, (bytes, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"content must be bytes, not {type(self.content).__name__}")
 
     @classmethod
     def lost_response(cls) -> Fault:

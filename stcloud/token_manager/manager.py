@@ -219,16 +219,17 @@ class TokenManager:
             rules.require_enabled(current, f"ensure({name!r}, enable=True)")
             if current.name != name:
                 call.update("promote", current, name=name)
-                call.read()
             made = current.created_at
             if older_than and made is not None and self._app.now() - made < older_than:
                 return call.run_due_steps()
             wanted, replaced = rules.rights(current), id_of(current)
 
         def found(group: TokenGroup) -> TokenDto | None:
-            newest = group.current  # another call may have replaced the one above
-            is_newer = newest and id_of(newest) > replaced
-            return newest if is_newer else group.candidate({**wanted, "enabled": True})
+            newest = group.current
+            if newest is None or id_of(newest) <= replaced:
+                return group.candidate({**wanted, "enabled": True})
+            rules.require_rights(newest, wanted)  # another call has made it meanwhile
+            return newest
 
         successor = found(call.group) or call.create(names.NEXT.format(name), wanted, found)
         call.publish(successor, publish)
@@ -319,8 +320,12 @@ class _ManagerCall:
                 rules.require_rights(made, rights)
         except ApiException as error:
             failure = error
-        token = find(self.read())
+        token = find(group := self.read())
         if token is None:
+            newest = max((successor for successor, _ in group.successors), default=0)
+            if newest > max(self.tokens, default=0):
+                problem = f"a mark of {self._name!r} has the successor {newest}, which is too new"
+                raise TokenManagerException(f"{problem}: correct it")
             raise failure
         return token
 

@@ -110,10 +110,14 @@ class TokenGroup:
 def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
     """Return what is to be done with a name's tokens, each with its date, in this order.
 
-    Nothing is, unless there is an enabled current token; and it must have the name first.
+    Without an enabled current token, nothing is disabled or deleted; and it must have the name
+    first.
     """
     current = group.current
-    if current is None or not current.enabled:
+    if current is None:  # a first publication has failed, or is under way
+        first = [token for token in group.of_kind("next") if token.enabled]
+        return [Step("publish", token.id, token.created_at or now) for token in first]
+    if not current.enabled:
         return []
     if current.name != group.name:
         return [Step("promote", current.id, now)]
@@ -136,14 +140,16 @@ def warnings(group: TokenGroup) -> list[str]:
     """Return what a person has to look at in a name's tokens, and what to do."""
     name, current = repr(group.name), group.current
     if current is None:
+        if any(token.enabled for token in group.of_kind("next")):
+            return []  # its publication is due
         ids = ", ".join(str(token.id) for token in group.of_kind("new", "next", "old", "off"))
         advice = f"rename the one in use, or rotate({name}, ..., create=True)"
-        return [f"no token has the name {name}; tokens {ids} belong to it: {advice}"]
+        return [f"no token is named {name}, though its marks are on {ids}: {advice}"]
     of_current = f"token {current.id}, the current {name}, is disabled: find out why"
     found = [] if current.enabled else [f"{of_current}, then ensure({name}, enable=True)"]
     found += [
         f"token {token.id} ({'en' if token.enabled else 'dis'}abled) has the name {name}, too; "
-        f"{current.id} is current: rename the other one, or the next rotate() retires it"
+        f"{current.id} is current: rename the other one, or the next rotation retires it"
         for token in group.of_kind("named")
         if token is not current
     ]
@@ -190,7 +196,7 @@ def require_rights(token: TokenDto, wanted: Mapping[str, bool]) -> None:
     if found:
         made = ", ".join(f"{name}={value}" for name, value in found.items())
         text = f"token {token.id}, {token.name!r}, was made with {made}, which cannot be changed"
-        text += f": call ensure() with {made}, or choose another name"
+        text += f": pass {made}, or choose another name"
         raise TokenDriftException(text, {name: wanted[name] for name in found}, found)
 
 

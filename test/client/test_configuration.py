@@ -233,13 +233,19 @@ def test_proxy_without_a_scheme_is_explained() -> None:
     for wrong, named in (
         ("http://proxy:99999", "has no port from 1 to 65535"),
         ("http://proxy:port", "has no port from 1 to 65535"),
-        ("http://user:p#ss@proxy:3128", "write %3F or %23"),
-        ("http://user:p?ss@proxy:3128", "write %3F or %23"),
+        ("http://user:p#ss@proxy:3128", "write %2F, %3F or %23"),
+        ("http://user:p?ss@proxy:3128", "write %2F, %3F or %23"),
+        ("http://user:p/ss@proxy:3128", "write %2F, %3F or %23"),
+        ("http://user:1234/ss@proxy:3128", "write %2F, %3F or %23"),
+        ("http://user:pass@proxy:3128/?x", "has a query or a fragment"),
         ("http://proxy:3128/#x", "has a query or a fragment"),
         ("ftp://proxy:3128", "does not begin with http:// or https:// and a host"),
     ):
         with pytest.raises(ValueError, match=named):
             Configuration(proxy=wrong)
+    for wrong in ("https://user:1234/ss@h", "https://user:p#ss@h", "https://user:pass@h:99999"):
+        with pytest.raises(ValueError, match="has credentials"):
+            Configuration(host=wrong)
     with pytest.raises(ValueError, match="put http:// before the host and port"):
         stcloud.Configuration(proxy="proxy:3128")
 

@@ -301,6 +301,12 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
     for status in (100, 299, 1000):
         with pytest.raises(ValueError, match=str(status)):
             Fault.status(status)
+    for of_a_body in (Fault.body, Fault.garbage):
+        with pytest.raises(TypeError, match="content must be bytes, not str"):
+            of_a_body("{}")  # type: ignore[arg-type]
+    for of_a_wait in (Fault.hang, Fault.late, Fault.drip):
+        with pytest.raises(ValueError, match="seconds must not be negative"):
+            of_a_wait(-1)
     assert sandbox.pending_faults == 0
 
 

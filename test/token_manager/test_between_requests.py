@@ -124,6 +124,25 @@ def test_ensure_that_is_overtaken_returns_the_current_token(
     assert [kind for kind in service.kinds if kind[1]] == [("named", True)]
 
 
+@pytest.mark.parametrize("writeable", [True, False])
+def test_first_rotation_beside_ensure(
+    api: stcloud.TokensApiControllerApi, service: Service, manager: TokenManager, writeable: bool
+) -> None:
+    """It publishes the token that ensure has made meanwhile, if that has the wanted rights."""
+    slow = Actor(api, service.sandbox.app_id)
+    slow.begin("rotate", lambda manager: manager.rotate(NAME, service.publish, create=True))
+    slow.go_on()  # it has seen that no token exists
+    slow.go_on()  # it has made 1001
+    made = manager.ensure(NAME, writeable=writeable)
+    while slow.work:
+        slow.go_on()
+    assert service.published == ({made.token} if writeable else set())
+    assert [type(error) for error in slow.errors] == (
+        [] if writeable else [stcloud.TokenDriftException]
+    )
+    assert manager.ensure(NAME, writeable=writeable).id == made.id == 1002
+
+
 def test_ensure_whose_token_is_removed_meanwhile(
     api: stcloud.TokensApiControllerApi, service: Service
 ) -> None:

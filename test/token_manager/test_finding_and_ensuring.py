@@ -53,9 +53,7 @@ def test_ensure_makes_one_and_finds_it_again(manager: TokenManager, service: Ser
 def test_drift_is_told_and_left(manager: TokenManager) -> None:
     """Both sides are shown; nothing is changed."""
     made = manager.ensure(NAME, writeable=False)
-    with pytest.raises(
-        stcloud.TokenDriftException, match=r"1001.*call ensure\(\) with writeable=False"
-    ) as drift:
+    with pytest.raises(stcloud.TokenDriftException, match=r"1001.*pass writeable=False") as drift:
         manager.ensure(NAME, readable=True, writeable=True)
     assert (drift.value.wanted, drift.value.found) == ({"writeable": True}, {"writeable": False})
     assert str(made.token) not in str(drift.value)

@@ -181,8 +181,25 @@ def test_old_token_tells_its_own_successor_only(
     api.delete_app_token1(service.sandbox.app_id, 1002)
     assert manager.find(NAME) is None
     clock.ahead = 2 * HOUR
-    assert manager.finish_rotations() == []
+    (waiting,) = manager.finish_rotations()
+    assert (waiting.token, waiting.done) == (None, ())
+    assert [(step.step, step.token_id) for step in waiting.due] == [("publish", 1003)]
     assert service.kinds == [("next", True), ("old", True)]
+
+
+@pytest.mark.parametrize("create_first", [True, False])
+def test_successor_that_no_token_can_be_is_explained(
+    manager: TokenManager,
+    api: stcloud.TokensApiControllerApi,
+    service: Service,
+    create_first: bool,
+) -> None:
+    """A mistyped id in a mark: calling again would not help."""
+    if not create_first:
+        service.publish(manager.ensure(NAME))
+    create(api, service.sandbox, names.OLD.format(NAME, 5000, datetime.now(UTC) + DAY))
+    with pytest.raises(stcloud.TokenManagerException, match=r"has the successor 5000, .*: correct"):
+        manager.rotate(NAME, service.publish, create=create_first)
 
 
 def test_unpublished_successor_is_not_current(

@@ -212,7 +212,7 @@ def test_status_changes_nothing(
     assert [(step.step, step.token_id) for step in status["b"].due] == [("publish", 1003)]
     assert status["b"].due[0].at <= datetime.now(UTC)
     assert (status["a"].due, status["a"].warnings, status["a"].done) == ((), (), ())
-    assert "no token has the name 'c'; tokens 1004 belong to it" in status["c"].warnings[0]
+    assert "no token is named 'c', though its marks are on 1004" in status["c"].warnings[0]
 
 
 def test_printed_rotation_fits_a_screen(manager: TokenManager, service: Service) -> None:

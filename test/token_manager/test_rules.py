@@ -70,7 +70,9 @@ def check(group: TokenGroup) -> None:
     kinds = {each.id: parse_name(each.name or "").kind for each in group.of_kind("new", "next")}
     assert candidate is None or (candidate.enabled and kinds[candidate.id] == "next")
     if current is None or not current.enabled:
-        assert not steps
+        assert {step.step for step in steps} <= {"publish"}, "nothing is disabled or deleted"
+        first = [each for each in group.of_kind("next") if each.enabled and current is None]
+        assert {step.token_id for step in steps} == ids(first)
         return
     if current.name != NAME:
         assert steps == [Step("promote", current.id, NOW)]
@@ -183,7 +185,11 @@ def test_next_is_disabled_at_the_latest_date() -> None:
         ([token(1, NAME, enabled=False)], ["token 1, the current 'shipper', is disabled"]),
         ([token(1, NAME), token(2, NAME)], ["token 1 (enabled) has the name 'shipper', too"]),
         ([token(1, NAME, enabled=False), token(2, NAME)], ["token 1 (disabled) has the name"]),
-        ([token(1, names.NEXT.format(NAME))], ["no token has the name 'shipper'; tokens 1 belong"]),
+        ([token(1, names.NEXT.format(NAME))], []),
+        (
+            [token(1, names.NEXT.format(NAME), enabled=False), token(2, names.NEW.format(NAME))],
+            ["no token is named 'shipper', though its marks are on 1, 2: rename"],
+        ),
         (
             [token(1, names.OFF.format(NAME, NOW)), token(2, NAME)],
             ["token 1, 'shipper [off, delete after 2026-03-01T00:00:00Z]', is enabled"],

@@ -87,9 +87,11 @@ def say(text: str) -> None:
 
 @contextmanager
 def process() -> Iterator[Process]:
-    """Start a process that calls functions; it is killed at the end."""
+    """Start a process that calls functions; it is killed if one takes too long, or fails."""
     with get_context("spawn").Pool(1) as pool:
         yield lambda function, *arguments: pool.apply_async(function, arguments).get(PATIENCE)
+        pool.close()
+        pool.join()
 
 
 def measure(case: Case, host: str, processes: Mapping[str, Process]) -> dict[str, list[Sample]]:

@@ -43,6 +43,7 @@ def test_small_run_has_every_case(compare: Any, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONSAFEPATH": ""}  # it imports what lies beside it
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     document = json.loads(results.read_text(encoding="utf-8"))
     here = [name for name, peer in compare.PEERS.items() if peer.is_installed]
     assert {"urllib3", "floor", "stcloud", *compare.VARIANTS} <= set(here)
@@ -97,6 +98,7 @@ def test_results_are_of_all_work(compare: Any, pages: Any) -> None:
     }
     lines = [line.rstrip("| ") for line in pages.performance().splitlines()]
     verdicts = [line for line in lines if line.endswith((" met", " missed"))]
+    assert set(pages.load("performance")["versions"]) == set(compare.DISTRIBUTIONS)
     for (case, base, goal), line in zip(compare.GOALS, verdicts, strict=True):
         row = rows[case, "stcloud"]
         reached = row["ratio"] if base == "urllib3" else row["floor"]

@@ -29,7 +29,7 @@ def _stcloud_server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def stcloud_sandbox(_stcloud_server: Sandbox) -> Sandbox:
-    """A running ``stcloud.sandbox.Sandbox`` with app 789, without tokens and pending faults.
+    """A running ``stcloud.sandbox.Sandbox`` with app 789, without tokens or pending faults.
 
     One server serves all tests of the run; it starts when the first of them needs it.
     """

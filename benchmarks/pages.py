@@ -59,7 +59,7 @@ def performance() -> str:
         row = found[case, "stcloud"]
         ratio = row["ratio"] if base == "urllib3" else row["floor"]
         spread = f"{row['low']:.2f} to {row['high']:.2f}" if base == "urllib3" else ""
-        reached = f"{goal:.2f}", f"**{ratio:.2f}**", spread, "met" if ratio <= goal else "missed"
+        reached = f"{goal:.2f}", f"**{ratio:.3f}**", spread, "met" if ratio <= goal else "missed"
         goals.append((TITLES[case], PEERS[base].title, *reached))
     peers = []
     for name, peer in PEERS.items():

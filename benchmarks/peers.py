@@ -122,7 +122,7 @@ PEERS = {
         "urllib3, one pool", "urllib3", f"{_URLLIB3}HTTPConnectionPool('localhost')", _floor
     ),
     "stcloud": Peer("stcloud", "stcloud", _STCLOUD, _stcloud),
-    "no head": Peer("stcloud, http.client's head", "stcloud", _STCLOUD, _no_head),
+    "no head": Peer("stcloud, http.client's headers", "stcloud", _STCLOUD, _no_head),
     "no columns": Peer("stcloud, without columns", "stcloud", _STCLOUD, _no_columns),
     "requests": Peer("requests", "requests", "import requests; requests.Session()", _requests),
     "httpx": Peer("httpx", "httpx", "import httpx; httpx.Client()", _httpx),

@@ -66,7 +66,7 @@ class ApiClient:
 
     @property
     def configuration(self) -> Configuration:
-        """The settings; with others, later calls go over connections of their own."""
+        """The settings; after others are assigned, later calls use new connections."""
         return self._configuration
 
     @configuration.setter
@@ -107,7 +107,7 @@ class ApiClient:
 
         Raises:
             ValueError: name or value cannot stand in a header.
-            TypeError: one of them is not text.
+            TypeError: one of them is not a str.
         """
         _validators.header_name("header_name", header_name)
         for name in list(self.default_headers):
@@ -145,14 +145,15 @@ class ApiClient:
             query_params: the query parameters; a list gives one for each of its items.
             header_params: headers of this request.
             body: what to send as JSON; None for no body.
-            post_params: form fields, which this API has not: None or empty.
-            files: files to upload, which this API has not: None or empty.
+            post_params: form fields, which this API does not have: None or empty.
+            files: files to upload, which this API does not have: None or empty.
             response_type: the response's model, as a class or by its name; None, ``object`` or
                 ``"object"`` for its JSON as it is.
             auth_settings: an empty list sends no API key.
             async_req: return an AsyncResult at once; its ``get(timeout)`` waits.
             _return_http_data_only: return the data alone.
-            collection_formats: formats of lists, which this API has not: None or empty.
+            collection_formats: formats of lists, which this API does not have: None or
+                empty.
             _preload_content: False returns urllib3's response, unread.
             _request_timeout: seconds for the call, or for each attempt ``(connect, read)``.
 

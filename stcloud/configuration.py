@@ -267,7 +267,7 @@ Hook: TypeAlias = Callable[["Configuration"], object]
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Setting, SimpleSetting, Region))
 class Settings:
-    """Type checkers draw the keywords of a subclass's constructor from its settings."""
+    """Type checkers derive the keywords of a subclass's constructor from its settings."""
 
 
 class Configuration(Settings):
@@ -288,7 +288,7 @@ class Configuration(Settings):
     api_key: Setting[str | bytes | HeaderMapping, HeaderDict] = Setting(
         _header_texts, default={}, secret=True
     )
-    """The API key, under ``"Authorization"``; text or bytes alone stand for it."""
+    """The API key, under ``"Authorization"``; a str or bytes alone set it."""
     api_key_prefix: Setting[str | bytes | HeaderMapping, HeaderDict] = Setting(
         _header_texts, default="apiKey"
     )

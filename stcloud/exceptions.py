@@ -15,7 +15,7 @@
     `-- ConnectionException               no complete response came; status 0, cause chained
         `-- TimeoutException              a timeout ended the wait
 
-    TokenManagerException                 of TokenManager: tokens are not as it needs them
+    TokenManagerException                 of TokenManager: the tokens are in an unexpected state
     |-- MissingTokenException             no token has the name, or the new one was removed
     `-- TokenDriftException               a token has other rights, or is disabled
 """
@@ -170,7 +170,7 @@ class TimeoutException(ConnectionException):
 
 
 class TokenManagerException(Exception):
-    """Tokens are not as a :class:`~stcloud.TokenManager` needs them; a person has to look."""
+    """The app's tokens are in an unexpected state for a :class:`~stcloud.TokenManager`."""
 
 
 class MissingTokenException(TokenManagerException):

@@ -65,8 +65,8 @@ class RetryPolicy(NamedTuple):
     Attributes:
         attempts: attempts of a call at most, the first included.
         backoff: the first wait is random, from half of this to all of it; each further one is
-            twice as long. So the four attempts span at least 2.6 seconds: a service that restarts
-            in two is ridden out.
+            twice as long. So the four attempts span at least 2.6 seconds, which is enough for
+            a service that restarts within two.
         backoff_max: no wait is longer than this, unless the service asks for it.
         retry_after_max: if the service asks for a longer wait, the call fails at once.
         budget: capacity of the budget, which it starts with.

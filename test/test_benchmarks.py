@@ -103,7 +103,7 @@ def test_results_are_of_all_work(compare: Any, pages: Any) -> None:
         row = rows[case, "stcloud"]
         reached = row["ratio"] if base == "urllib3" else row["floor"]
         assert line.endswith(" met" if reached <= goal else " missed")
-        assert f"**{reached:.2f}**" in line
+        assert f"**{reached:.3f}**" in line
 
 
 def test_figures_are_those_of_the_results(pages: Any, tmp_path: Path) -> None:

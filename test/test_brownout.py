@@ -107,7 +107,7 @@ def test_page_states_the_policy_s_numbers(brownout: Any) -> None:
     """The numbers in the page's text are the defaults."""
     page = " ".join((DOCS / "reliability.md").read_text(encoding="utf-8").split())
     policy = retry.RetryPolicy()
-    assert f"each client has {policy.budget} points" in page
+    assert f"each client has a retry budget of {policy.budget}" in page
     assert (
         f"A retry takes {policy.retry_cost}, one after a timeout {policy.timeout_retry_cost}, "
         f"one after a request that was not sent {policy.not_sent_retry_cost}." in page

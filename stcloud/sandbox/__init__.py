@@ -1,6 +1,6 @@
 """A local server that behaves like Sematext Cloud's app-token API.
 
-It is for trying the SDK without an account and for tests of programs that use it::
+It is for trying the client without an account, and for tests of programs that use it::
 
     from stcloud.sandbox import Sandbox
 
@@ -11,7 +11,7 @@ Faults happen on demand; the worst, a write whose response is lost, is one line:
 
     sandbox.fail_next("create_app_token", Fault.lost_response())
 
-``python -m stcloud.sandbox`` runs it for a person. Both need the extra ``sandbox``.
+``python -m stcloud.sandbox`` runs it on the command line. Both need the extra ``sandbox``.
 """
 
 from stcloud.sandbox.faults import Fault

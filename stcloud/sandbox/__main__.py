@@ -1,4 +1,4 @@
-"""``python -m stcloud.sandbox``: the sandbox for a person, until Ctrl-C."""
+"""``python -m stcloud.sandbox``: run the sandbox on the command line, until Ctrl-C."""
 
 from __future__ import annotations
 

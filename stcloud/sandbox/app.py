@@ -52,14 +52,14 @@ class Response:
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A request that the sandbox met, without its headers, which hold the key.
+    """A request that the sandbox received, without its headers, which hold the key.
 
     Attributes:
         method: the HTTP method.
         path: the path, without the query.
         body: the body as it came.
-        status: the status of the response, as it was or would have been sent.
-        fault: the fault that the request met, None for none.
+        status: the status of the response, sent or prepared.
+        fault: the fault that was applied to it, None for none.
     """
 
     method: str

@@ -40,44 +40,44 @@ class Fault:
 
     @classmethod
     def lost_response(cls) -> Fault:
-        """The write is committed, then the connection is reset: the caller cannot know."""
+        """Commit the write, then reset the connection: the caller cannot know."""
         return cls.reset(committed=True)
 
     @classmethod
     def reset(cls, *, committed: bool = False) -> Fault:
-        """The connection is reset (RST)."""
+        """Reset the connection (RST)."""
         return cls("reset", committed)
 
     @classmethod
     def hang_up(cls, *, committed: bool = False) -> Fault:
-        """The connection is closed (FIN) without a response."""
+        """Close the connection (FIN) without a response."""
         return cls("end", committed)
 
     @classmethod
     def hang(cls, seconds: float, *, committed: bool = False) -> Fault:
-        """Nothing comes for this long, then the connection is closed."""
+        """Send nothing for this long, then close the connection."""
         return cls("end", committed, seconds)
 
     @classmethod
     def late(cls, seconds: float) -> Fault:
-        """The operation runs, and its true response comes after this long."""
+        """Run the operation, and send its true response after this long."""
         return cls("late", committed=True, seconds=seconds)
 
     @classmethod
     def drip(cls, seconds: float, *, committed: bool = True) -> Fault:
-        """The response, a 503 unless committed, comes byte by byte, each after this long."""
+        """Send the response, a 503 unless committed, byte by byte, each after this long."""
         return cls("drip", committed, seconds)
 
     @classmethod
     def cut_body(cls, *, committed: bool = True) -> Fault:
-        """The response, a 503 unless committed, ends amid its body with the connection."""
+        """Close the connection in the middle of the response, a 503 unless committed."""
         return cls("cut", committed)
 
     @classmethod
     def status(
         cls, status: int, headers: Mapping[str, str] | None = None, *, committed: bool = False
     ) -> Fault:
-        """The response has this status, these headers, and the envelope of a failure.
+        """Send a response with this status, these headers, and the envelope of a failure.
 
         Raises:
             ValueError: HTTP has no such final status.
@@ -90,12 +90,12 @@ class Fault:
 
     @classmethod
     def body(cls, content: bytes, *, committed: bool = True) -> Fault:
-        """The response is a 200 with this body."""
+        """Send a 200 with this body."""
         return cls("response", committed, code=HTTPStatus.OK, content=content)
 
     @classmethod
     def garbage(cls, data: bytes = b"not HTTP\r\n\r\n", *, committed: bool = False) -> Fault:
-        """These bytes come instead of HTTP, then the connection is closed."""
+        """Send these bytes instead of HTTP, then close the connection."""
         return cls("end", committed, content=data)
 
 

@@ -33,7 +33,7 @@ class Sandbox:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         ssl_context: Serve HTTPS with this context, which holds the certificate.
-        clock: What returns the time that tokens are created at, with its zone; now by default.
+        clock: Returns the time at which tokens are created, with a time zone; by default now.
 
     Attributes:
         api_key: The key that requests must carry.
@@ -80,7 +80,7 @@ class Sandbox:
             raise
 
     def close(self) -> None:
-        """Close connections and database and end all threads; doing so again is no error."""
+        """Close connections and database and end all threads; it is idempotent."""
         if self._parts:
             store, server, _ = self._parts
             self._parts = None
@@ -113,7 +113,7 @@ class Sandbox:
         return self._running[1].url
 
     def add_app(self, app_id: int) -> None:
-        """Let one more app exist; it has tokens of its own."""
+        """Add an app, which has tokens of its own."""
         self._running[0].add_app(_checked(app_id))
 
     def reset(self) -> None:
@@ -131,16 +131,16 @@ class Sandbox:
         self._running[0].add_app(self.app_id)
 
     def fail_next(self, operation: str | None, fault: Fault, times: int = 1) -> None:
-        """Let the next requests meet a fault; faults happen in the order in which they were set.
+        """Apply a fault to the next requests; faults happen in the order in which they were set.
 
         Only requests that would be carried out count: with the right key, for an app that exists
         and with a proper body.
 
         Args:
-            operation: The SDK's name of the operation, such as ``"create_app_token"``; None for
+            operation: The client's name of the operation, such as ``"create_app_token"``; None for
                 any of them.
             fault: What goes wrong.
-            times: How many requests meet it.
+            times: To how many requests it applies.
 
         Raises:
             ValueError: There is no such operation, or ``times`` is less than 1.
@@ -152,20 +152,20 @@ class Sandbox:
 
     @property
     def pending_faults(self) -> int:
-        """How many faults no request has met yet."""
+        """How many faults are not yet applied."""
         return len(self._running[2].faults)
 
     def clear_faults(self) -> None:
-        """Forget the faults that no request has met yet."""
+        """Remove the faults that are not yet applied."""
         self._running[2].faults.clear()
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """The requests that it met since its start or ``reset()``, the oldest first."""
+        """The last 10,000 requests since the start or ``reset()``, the oldest first."""
         return list(self._running[2].requests)
 
     def tokens(self, app_id: int | None = None) -> list[dict[str, Any]]:
-        """Return an app's tokens as the API lists them, read past the server and its faults.
+        """Return an app's tokens as the API lists them, without a request: no fault applies.
 
         Args:
             app_id: The app; by default the one that exists from the start.

@@ -28,7 +28,7 @@ class Event(NamedTuple):
     Attributes:
         operation: ``ensure``, ``rotate`` or ``finish_rotations``.
         name: the name that the token belongs to, without a mark.
-        step: the same as :class:`~stcloud.token_manager.Step` has.
+        step: as :attr:`Step.step <stcloud.token_manager.Step>`.
         app_id: the app's id, as it was passed.
         token_id: the token's id; None if no token was made.
         fingerprint: the first 12 hex digits of the SHA-256 of the token's value.
@@ -121,7 +121,7 @@ class TokenManager:
         return _ManagerCall(self._app, "find", name).read().current
 
     def status(self) -> list[Rotation]:
-        """Return how far the rotation of each name is, those without one too. Changes nothing.
+        """Return how far the rotation of every name is, also without one. Changes nothing.
 
         Raises:
             ApiException: the list could not be read.
@@ -186,15 +186,15 @@ class TokenManager:
         again: nothing needs undoing. Afterwards the predecessor stays enabled for the overlap;
         without one it is disabled here. Only one ``rotate`` of a name may run at a time.
 
-        Once the new token has the name, the rotation has succeeded. If a request fails after that,
-        what it was for stays due.
+        Once the new token has the name, the rotation has succeeded. If a later request fails, its
+        step stays due.
 
         Args:
             name: as for :meth:`ensure`.
             publish: writes the token where it is read. It may get the same token again.
             overlap: how long the predecessor stays enabled after ``publish`` has returned.
-            older_than: a current token that was made less than this ago is left as it is; what is
-                due is done. An unknown age counts as old.
+            older_than: a current token younger than this is not replaced; due steps are still done.
+                An unknown age counts as old.
             create: whether a first token is made and published if no token has the name.
             readable: whether a first token may read; any other has its predecessor's rights.
             writeable: whether a first token may write.
@@ -202,9 +202,13 @@ class TokenManager:
         Raises:
             MissingTokenException: no token has the name, and ``create`` is False; or the new one
                 was removed meanwhile.
-            TokenDriftException: the current token, or the new one meanwhile, is disabled.
+            TokenDriftException: the current or the new token is disabled, or the new one has other
+                rights.
             TokenManagerException: the service leaves out rights or values, for example.
             ApiException: a request failed; the next call goes on from there.
+            ValueError, TypeError: an argument is not allowed, or ``publish`` is not a plain
+                function.
+            Exception: whatever ``publish`` raised.
         """
         _validators.plain_function("publish", publish)
         _validators.duration("overlap", overlap)
@@ -246,12 +250,12 @@ class TokenManager:
     def finish_rotations(self) -> list[Rotation]:
         """Do what is due for all names of the app: disable what is old or abandoned, and delete.
 
-        No token is disabled or deleted unless an enabled one has its name; none is deleted that
-        was not disabled before. Returns the names for which something was done or is due.
+        No token is disabled or deleted unless an enabled one has its name; only disabled tokens are
+        deleted. Returns the names for which something was done or is due.
 
         Raises:
             TokenManagerException: the response has no list.
-            ApiException: a request failed, after all other names were seen to.
+            ApiException: a request failed; all other names were processed.
         """
         rotations: list[Rotation] = []
         failures: list[ApiException] = []

@@ -40,7 +40,7 @@ class Rotation(NamedTuple):
 
     Attributes:
         name: the name, without a mark.
-        token: the current token, its value included; None if no token is.
+        token: the current token, its value included; None if no token is current.
         done: what this call has done, in order.
         due: what is still to be done. ``finish_rotations`` leaves ``publish`` and ``retire`` to
             ``rotate``.

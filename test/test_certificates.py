@@ -102,6 +102,12 @@ def test_client_certificate_is_read_again(
             assert len(seen) == 2
 
 
+def test_key_without_its_certificate_is_refused(secure: Sandbox, ca_file: Path) -> None:
+    """It would be ignored, and the server would ask for a certificate in vain."""
+    with pytest.raises(ValueError, match="key_file needs cert_file"):
+        call(secure, ssl_ca_cert=ca_file, key_file=ca_file)
+
+
 def test_variable_replaces_certifi(
     secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

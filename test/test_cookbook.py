@@ -255,6 +255,44 @@ def test_adopting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
     assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
 
 
+@pytest.mark.parametrize("since", [0.5, 2, 20], ids=str)
+@pytest.mark.parametrize("overlap", [0, 1])
+def test_undoing(
+    api: stcloud.TokensApiControllerApi,
+    sandbox: Sandbox,
+    run: Run,
+    folder: Path,
+    overlap: int,
+    since: float,
+) -> None:
+    """undo.py makes the old token current for good, also if it is run again after a failure."""
+
+    def manager_after(hours: float) -> stcloud.TokenManager:
+        moment = datetime.now(UTC) + timedelta(hours=hours)
+        return stcloud.TokenManager(api, sandbox.app_id, clock=lambda: moment)
+
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    for _ in range(2):
+        manager_after(0).rotate(
+            "shipper", lambda _: None, overlap=timedelta(hours=overlap), create=True
+        )
+    manager_after(since).finish_rotations()
+    failed = run("undo.py", "shipper", "1001", "1002")
+    assert failed.returncode == 1
+    manager_after(since + 9).finish_rotations()
+    assert [token["enabled"] for token in sandbox.tokens()] == [True, True]
+    (folder / "unsealed").touch()
+    assert run("undo.py", "shipper", "1001", "1002").stdout == "shipper 1001\n"
+    for days in (2, 4):
+        manager_after(24 * days).finish_rotations()
+    (state,) = (each for each in manager_after(99).status() if each.name == "shipper")
+    assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
+    assert [(token["name"], token["enabled"]) for token in sandbox.tokens()] == [
+        ("shipper", True),
+        ("shipper, undone", False),
+    ]
+
+
 def made_before(age: timedelta) -> datetime:
     return datetime.now(UTC) - age
 

@@ -49,12 +49,6 @@ def coded(text: str) -> list[str]:
     return re.findall(r"`(.+?)`", text)
 
 
-def instructions() -> list[str]:
-    """Return the page's numbered list."""
-    (steps,) = [node for node in PAGE.walk() if node.type == "ordered_list"]
-    return [inline(item) for item in steps.children]
-
-
 class Moving:
     """A clock that is put forward."""
 
@@ -201,45 +195,6 @@ def test_fields_of_an_event_are_listed(observed: Observed) -> None:
     assert tuple(fields) == Event._fields
     for field in ("operation", "step"):
         assert set(coded(fields[field])) == {getattr(event, field) for event in observed.events}
-
-
-@pytest.mark.parametrize("overlap", [timedelta(0), HOUR], ids=["disabled", "overlap"])
-@pytest.mark.parametrize("since", [0, 0.5, 2, 23], ids=str)
-def test_rotation_is_undone_by_hand(observed: Observed, overlap: timedelta, since: float) -> None:
-    """The old token is the current one again, however long each step takes."""
-    manager = observed.start()
-    old = manager.ensure(NAME)
-    new = manager.rotate(NAME, nothing, overlap=overlap).token
-    assert new is not None
-    value = new.token
-    for number, step in enumerate(instructions()):
-        token = new if "the new token" in step else old
-        change: dict[str, object] = {}
-        if step.startswith("Enable"):
-            change = {"enabled": True}
-        elif step.startswith("Give everyone"):
-            value = token.token
-        elif step.startswith("Rename"):
-            change = {"name": coded(step)[0]}
-        else:
-            assert step.startswith("Disable"), step
-            change = {"enabled": False}
-        observed.clock.ahead = timedelta(hours=since + number)
-        manager.finish_rotations()
-        if change:
-            observed.api.update_app_token(change, observed.app_id, token.id or 0)
-        manager.finish_rotations()
-        assert value in [each.token for each in observed.tokens if each.enabled]
-    assert value == old.token == manager.ensure(NAME).token
-    for days in (2, 4):
-        observed.clock.ahead = timedelta(days=days)
-        manager.finish_rotations()
-        assert manager.ensure(NAME).token == old.token
-    latest = manager.rotate(NAME, nothing).token
-    observed.clock.ahead = timedelta(days=7)
-    manager.finish_rotations()
-    assert latest is not None
-    assert [token.token for token in observed.tokens] == [latest.token]
 
 
 def test_nightly_program(

@@ -169,7 +169,6 @@ class Pools:
         certificate, key = configuration.cert_file, configuration.key_file
         if certificate is None and key is not None:
             raise ValueError("key_file needs cert_file: the certificate of that key")
-
         if certificate is not None:  # an empty password, so that nobody is asked for one
             load = partial(context.load_cert_chain, certificate, key, password="")
             _load_pem("cert_file", certificate, load)

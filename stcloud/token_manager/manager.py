@@ -318,6 +318,7 @@ class _ManagerCall:
         failure: Exception = MissingTokenException(f"{name!r} is not listed: call again")
         create = self._app.api.create_app_token_with_http_info
         body = CreateTokenDto(name, rights["readable"], rights["writeable"])
+        made = None
         try:
             made = self._request("create", create, None, body)
             if made is not None:
@@ -327,7 +328,7 @@ class _ManagerCall:
         token = find(group := self.read())
         if token is None:
             newest = max((successor for successor, _ in group.successors), default=0)
-            if newest > max(self.tokens, default=0):
+            if made is not None and newest > max(self.tokens, default=0):
                 problem = f"a mark of {self._name!r} has the successor {newest}, which is too new"
                 raise TokenManagerException(f"{problem}: correct it")
             raise failure

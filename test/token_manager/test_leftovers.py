@@ -202,6 +202,19 @@ def test_successor_that_no_token_can_be_is_explained(
         manager.rotate(NAME, service.publish, create=create_first)
 
 
+def test_failed_creation_is_reported_though_the_successor_was_deleted(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, service: Service
+) -> None:
+    """The mark of a token whose successor a person deleted is no mistake."""
+    service.publish(manager.ensure(NAME))
+    manager.rotate(NAME, service.publish, overlap=HOUR)
+    api.delete_app_token1(service.sandbox.app_id, 1002)
+    service.sandbox.fail_next("create_app_token", Fault.status(400))
+    with pytest.raises(stcloud.BadRequestException):
+        manager.rotate(NAME, service.publish, create=True)
+    assert manager.rotate(NAME, service.publish, create=True).token is not None
+
+
 def test_unpublished_successor_is_not_current(
     manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
 ) -> None:

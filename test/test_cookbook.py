@@ -245,13 +245,17 @@ def test_manifest() -> None:
     assert pods["rotate-tokens"].service_account_name == "rotate-tokens"
 
 
-def test_adopting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run) -> None:
-    """adopt.py gives a token a name, and its value stays."""
+def test_adopting(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
+) -> None:
+    """adopt.py gives a token a name, publishes it, and its value stays."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    (folder / "unsealed").touch()
     token = api.create_app_token({"name": "made by hand"}, sandbox.app_id).token
-    assert run("adopt.py", "789", "1001", "shipper").stdout == "shipper: token 1001\n"
+    assert run("adopt.py", "1001", "shipper").stdout == "shipper 1001\nshipper: token 1001\n"
     assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
     for name in ("shipper [new]", "shipper ", "x" * 81):
-        assert "name must have 1 to 80 characters" in run("adopt.py", "789", "1001", name).stderr
+        assert "name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
     assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
 
 
@@ -291,6 +295,22 @@ def test_undoing(
         ("shipper", True),
         ("shipper, undone", False),
     ]
+
+
+def test_undoing_a_next(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
+) -> None:
+    """undo.py takes one back that was published in part."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    manager = stcloud.TokenManager(api, sandbox.app_id)
+    manager.ensure("shipper")
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate("shipper", lambda _: 1 / 0)
+    (folder / "unsealed").touch()
+    assert run("undo.py", "shipper", "1001", "1002").stdout == "shipper 1001\n"
+    (state,) = (each for each in manager.status() if each.name == "shipper")
+    assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
+    assert [token["enabled"] for token in sandbox.tokens()] == [True, False]
 
 
 def made_before(age: timedelta) -> datetime:
@@ -342,6 +362,11 @@ def publish(name, token):
 """
 
 
+def published(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what the targets above printed."""
+    return re.findall(r"^\w+ \d+$", done.stdout, re.MULTILINE)
+
+
 def named(sandbox: Sandbox) -> list[int]:
     return [token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")]
 
@@ -351,9 +376,11 @@ def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
     failed = run("rotate_nightly.py")
     assert (failed.returncode, failed.stderr) == (1, "shipper: sealed\n")
-    assert failed.stdout == "shipper 1001\nbilling 1002\n"
+    assert published(failed) == ["shipper 1001", "billing 1002"]
     (folder / "unsealed").touch()
-    assert run("rotate_nightly.py").stdout == "shipper 1001\n"
+    again = run("rotate_nightly.py")
+    assert published(again) == ["shipper 1001"]
+    assert "done: publish 1001 at " in again.stdout
     assert run("rotate_nightly.py").stdout == ""  # all are young
     with sandbox.refusing():
         down = run("rotate_nightly.py")
@@ -368,13 +395,13 @@ def test_names_at_once(
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
     (folder / "unsealed").touch()
     run("rotate_nightly.py")
-    assert run("rotate_nightly.py", "billing").stdout == "billing 1003\n"
+    assert published(run("rotate_nightly.py", "billing")) == ["billing 1003"]
     (folder / "unsealed").unlink()
-    assert run("rotate_nightly.py", "shipper").stdout == "shipper 1004\n"
+    assert published(run("rotate_nightly.py", "shipper")) == ["shipper 1004"]
     (folder / "unsealed").touch()
-    assert run("rotate_nightly.py").stdout == "shipper 1004\n", "though 1001 is young"
+    assert published(run("rotate_nightly.py")) == ["shipper 1004"], "though 1001 is young"
     api.create_app_token({"name": "billing"}, 789)
-    assert run("rotate_nightly.py").stdout == "billing 1006\n", "so that 1003 is put away"
+    assert published(run("rotate_nightly.py")) == ["billing 1006"], "so that 1003 is put away"
     mistyped = run("rotate_nightly.py", "biling", "shipper")
     assert (mistyped.returncode, mistyped.stderr) == (1, "not in NAMES: biling\n")
     assert named(sandbox) == [1004, 1006]
@@ -402,7 +429,7 @@ runpy.run_path("rotate_nightly.py", run_name="__main__")
         killed = run("-c", killing, str(count))
         again = run("rotate_nightly.py")
         assert (again.returncode, again.stderr) == (0, "")
-        held = dict(line.split() for line in (killed.stdout + again.stdout).splitlines())
+        held = dict(line.split() for line in published(killed) + published(again))
         assert list(map(str, named(sandbox))) == list(held.values())
         assert list(held) == ["shipper", "billing"]
         if killed.returncode == 0:

@@ -30,7 +30,7 @@ class Event(NamedTuple):
         name: the name that the token belongs to, without a mark.
         step: as :attr:`Step.step <stcloud.token_manager.Step>`.
         app_id: the app's id, as it was passed.
-        token_id: the token's id; None if no token was made.
+        token_id: the token's id; None if no response had it, though a token may have been made.
         fingerprint: the first 12 hex digits of the SHA-256 of the token's value.
         attempts: how often the request was sent; 1 for ``publish``.
         outcome: ``done``, or the class of the exception.

@@ -23,7 +23,7 @@ class Step(NamedTuple):
     Attributes:
         step: ``create``, ``publish``, ``retire``, ``promote``, ``enable``, ``disable`` or
             ``delete``.
-        token_id: the token's id; None if no token was made.
+        token_id: the token's id; None if no response had it, though a token may have been made.
         at: when it was done, or from when on it is due, in UTC.
     """
 

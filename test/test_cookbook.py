@@ -257,6 +257,10 @@ def test_adopting(
     for name in ("shipper [new]", "shipper ", "x" * 81):
         assert "name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
     assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
+    api.update_app_token({"enabled": False}, sandbox.app_id, 1001)
+    disabled = run("adopt.py", "1001", "shipper")
+    assert (disabled.returncode, disabled.stdout) == (1, "")
+    assert "is disabled: find out why" in disabled.stderr
 
 
 @pytest.mark.parametrize("since", [0.5, 2, 20], ids=str)
@@ -286,14 +290,14 @@ def test_undoing(
     manager_after(since + 9).finish_rotations()
     assert [token["enabled"] for token in sandbox.tokens()] == [True, True]
     (folder / "unsealed").touch()
-    assert run("undo.py", "shipper", "1001", "1002").stdout == "shipper 1001\n"
+    assert published(run("undo.py", "shipper", "1001", "1002")) == ["shipper 1001"]
     for days in (2, 4):
         manager_after(24 * days).finish_rotations()
     (state,) = (each for each in manager_after(99).status() if each.name == "shipper")
     assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
     assert [(token["name"], token["enabled"]) for token in sandbox.tokens()] == [
         ("shipper", True),
-        ("shipper, undone", False),
+        ("shipper, undone", True),
     ]
 
 
@@ -307,10 +311,12 @@ def test_undoing_a_next(
     with pytest.raises(ZeroDivisionError):
         manager.rotate("shipper", lambda _: 1 / 0)
     (folder / "unsealed").touch()
-    assert run("undo.py", "shipper", "1001", "1002").stdout == "shipper 1001\n"
+    done = run("undo.py", "shipper", "1001", "1002")
+    assert published(done) == ["shipper 1001"]
+    assert done.stdout.endswith("shipper: published 1001; disable 1002 when readers have noticed\n")
     (state,) = (each for each in manager.status() if each.name == "shipper")
     assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
-    assert [token["enabled"] for token in sandbox.tokens()] == [True, False]
+    assert [token["name"] for token in sandbox.tokens()] == ["shipper", "shipper, undone"]
 
 
 def made_before(age: timedelta) -> datetime:

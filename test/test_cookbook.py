@@ -273,7 +273,7 @@ def test_undoing(
     overlap: int,
     since: float,
 ) -> None:
-    """undo.py makes the old token current for good, also if it is run again after a failure."""
+    """undo.py makes the old token current permanently, also if it is run again after a failure."""
 
     def manager_after(hours: float) -> stcloud.TokenManager:
         moment = datetime.now(UTC) + timedelta(hours=hours)

@@ -114,7 +114,7 @@ def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
     first.
     """
     current = group.current
-    if current is None:  # a first publication has failed, or is under way
+    if current is None:  # a first publication has failed, or is in flight
         first = [token for token in group.of_kind("next") if token.enabled]
         return [Step("publish", token.id, token.created_at or now) for token in first]
     if not current.enabled:

@@ -241,7 +241,7 @@ def test_manifest() -> None:
             assert pod.containers[0].env_from[0].secret_ref.name == "sematext"
         elif kind == "V1Role":
             assert model.rules[0].resource_names == ["shipper-token", "billing-token"]
-    assert list(pods) == ["rotate-tokens", "finish-rotations"]
+    assert list(pods) == ["rotate-tokens", "finish-rotations", "check-rotations"]
     assert pods["rotate-tokens"].service_account_name == "rotate-tokens"
 
 
@@ -313,10 +313,30 @@ def test_undoing_a_next(
     (folder / "unsealed").touch()
     done = run("undo.py", "shipper", "1001", "1002")
     assert published(done) == ["shipper 1001"]
-    assert done.stdout.endswith("shipper: published 1001; disable 1002 when readers have noticed\n")
+    assert done.stdout.endswith("shipper: published 1001; remove 1002 when readers have noticed\n")
     (state,) = (each for each in manager.status() if each.name == "shipper")
     assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
     assert [token["name"] for token in sandbox.tokens()] == ["shipper", "shipper, undone"]
+
+
+def test_removing(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
+) -> None:
+    """remove.py disables a token, and deletes it the next time, unless it is managed or unknown."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    for name in ("shipper, undone", "shipper", "billing [next]", None):
+        api.create_app_token({"name": name} if name else {}, sandbox.app_id)
+    for token_id, message in (
+        ("1002", "1002: it is 'shipper', which is in NAMES\n"),
+        ("1003", "1003: it is 'billing [next]', which is in NAMES\n"),
+        ("1009", "1009: the app has no such token\n"),
+    ):
+        refused = run("remove.py", token_id)
+        assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", message)
+    assert run("remove.py", "1001", "1004").stdout == "1001: disabled\n1004: disabled\n"
+    assert [token["enabled"] for token in sandbox.tokens()] == [False, True, True, False]
+    assert run("remove.py", "1001").stdout == "1001: deleted\n"
+    assert [token["id"] for token in sandbox.tokens()] == [1002, 1003, 1004]
 
 
 def made_before(age: timedelta) -> datetime:

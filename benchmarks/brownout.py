@@ -2,12 +2,11 @@
 
 Each simulated client has its own budget and makes its calls with the very classes that stcloud
 uses, from :mod:`stcloud.retry`. Beside them stand no retry, the same policy without a budget, and
-``Retry(3)`` of urllib3, whose own objects decide.
+``Retry(3)`` of urllib3, whose own objects decide. SimPy keeps the time, which is in seconds.
 
-Time runs in steps of 10 ms. Calls come at random (Poisson), for all of a client's threads together:
-a call does not wait for the one before it, so that slow responses do not lessen the load. All calls
-are reads, which may always be retried. docs/reliability.md describes the rest of the model, and
-shows what this writes.
+Calls come at random (Poisson), for all of a client's threads together: a call does not wait for the
+one before it, so that slow responses do not lessen the load. All calls are reads, which may always
+be retried. docs/reliability.md describes the rest of the model, and shows what this writes.
 """
 
 from __future__ import annotations
@@ -15,27 +14,26 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import sys
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import results
+from simpy import Environment, Event, Store
 from urllib3 import HTTPConnectionPool, HTTPResponse
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
 from stcloud.retry import Outcome, RetryBudget, RetryPolicy, RetryState
 
-STEPS = 100  # in a second
-BEFORE, BROWNOUT, AFTER = 10, 60, 180  # seconds
+BEFORE, BROWNOUT, AFTER = 10, 60, 180
 HEADROOM = 1.3  # healthy capacity, as a multiple of the normal load
-SERVICE_STEPS = 5  # 50 ms for each request
 READ, DEADLINE = 30.0, 60.0  # the client's default timeouts
-STEADY = 10  # seconds at the end in which all must be well, to count as recovered
+STEADY = 10  # at the end, in which all must be well, to count as recovered
+Steps = Generator[Event, Any]
+"""What happens in a process of SimPy's, which waits for each event."""
 
 
 class ClientTrack(RetryState):
@@ -50,26 +48,24 @@ class ClientTrack(RetryState):
         return self.next_delay(outcome, timed_out=timed_out, retry_after=None, remaining=remaining)
 
 
-@cache  # a Retry never changes, and its successor depends on nothing else
-def _next_retry(retry: Retry, *, timed_out: bool) -> Retry | None:
-    pool = HTTPConnectionPool("service")
-    error = ReadTimeoutError(pool, "/", "timed out") if timed_out else None
-    response = None if timed_out else HTTPResponse(status=503)
-    try:
-        return retry.increment("GET", "/", response=response, error=error, _pool=pool)
-    except MaxRetryError:
-        return None
-
-
 class Urllib3Track:
     """urllib3's own decisions for ``Retry(3)``, with 503 among what may be retried."""
 
-    _retry: Retry | None = Retry(3)  # without back-off, as Retry has it
+    _pool = HTTPConnectionPool("service")
+    _timeout = ReadTimeoutError(_pool, "/", "timed out")
+    _response = HTTPResponse(status=503)
+
+    def __init__(self) -> None:
+        self._retry = Retry(3)  # without back-off, as Retry has it
 
     def after(self, *, timed_out: bool, remaining: float) -> float | None:  # noqa: ARG002  # no deadline
         """Ask as ``HTTPConnectionPool.urlopen`` does after a timeout, or a status to retry."""
-        retry = self._retry = self._retry and _next_retry(self._retry, timed_out=timed_out)
-        return None if retry is None else retry.get_backoff_time()
+        error, response = (self._timeout, None) if timed_out else (None, self._response)
+        try:
+            self._retry = self._retry.increment("GET", "/", response, error, self._pool)
+        except MaxRetryError:
+            return None
+        return self._retry.get_backoff_time()
 
     def record_success(self) -> None:
         """Nothing is counted beyond the call."""
@@ -102,163 +98,106 @@ class Scenario(NamedTuple):
     flaw: float = 0
 
 
-class Result(NamedTuple):
-    """What came of it.
-
-    ``amplification`` is requests for each call of the brown-out. ``load``, and its ``peak`` in the
-    brown-out, are requests in a second, as a multiple of the normal load. ``recovery`` is the
-    seconds from the return of the capacity until 99% of calls succeed from then on. ``success`` is
-    the share that succeeded of the calls that ended in each second.
-    """
-
-    amplification: float
-    peak: float
-    recovery: int | None
-    failed: int
-    failed_share: float
-    load: list[float]
-    success: list[float]
-
-
-class Call:
-    """One call; ``pending`` is the number of the request whose response is awaited, 0 for none."""
-
-    __slots__ = ("deadline", "pending", "sent", "track")
-
-    def __init__(self, track: ClientTrack | Urllib3Track, deadline: float) -> None:
-        self.track = track
-        self.deadline = deadline
-        self.sent = self.pending = 0
-
-
 class Simulation:
-    """Clients, the service and the clock."""
+    """Clients and the service; ``counts`` has what happened in each second."""
 
     def __init__(self, scenario: Scenario) -> None:
         random.seed("waits")  # the client draws its waits from there
+        self._calls = random.Random("calls")  # the same, however they are retried
         self._scenario = scenario
-        self._load = scenario.rate * scenario.clients  # calls in a second
-        self._capacity = self._load * HEADROOM
-        self._queue_seconds, self._rejects = SERVICES[scenario.service]
-        # Two sources, so that the calls come at the same times however they are retried.
-        self._chance = random.Random("calls")  # noqa: S311  # guards no secret
-        self._luck = random.Random("places")  # noqa: S311  # guards no secret
-        self._new_track = _tracks(scenario)
-        self._step = 0
-        self._next_call = 0.0
-        self._credit = 0.0
-        self._queue: deque[tuple[Call, int]] = deque()  # a call, and the request's number in it
-        self._working = deque[list[tuple[Call, int]]]([] for _ in range(SERVICE_STEPS))
-        # Step -> the requests whose time is up then; number 0 is one to be sent.
-        self._due: defaultdict[int, list[tuple[Call, int]]] = defaultdict(list)
-        self._counts: list[Counter[str]] = []  # of each second
-
-    def run(self) -> Result:
-        """Run through all seconds; failures may come back in waves, so no run ends early."""
-        for _ in range(BEFORE + BROWNOUT + AFTER):
-            self._counts.append(Counter())
-            for _ in range(STEPS):
-                self._pass_time()
-                self._step += 1
-        return self._result()
+        self.load = scenario.rate * scenario.clients  # calls in a second
+        self._capacity = self.load * HEADROOM
+        self._budgets = [
+            RetryBudget(scenario.policy.budget if scenario.policy else 0)
+            for _ in range(scenario.clients)
+        ]
+        self._time = Environment()
+        self._queue = Store(self._time)  # of events, each the response to a request
+        self.counts = [Counter[str]() for _ in range(BEFORE + BROWNOUT + AFTER)]
+        self._time.process(self._make_calls())
+        self._time.process(self._serve())
+        self._time.run(until=len(self.counts))
 
     def _count(self, what: str) -> None:
-        self._counts[-1][what] += 1
+        self.counts[int(self._time.now)][what] += 1
 
-    def _pass_time(self) -> None:
-        for call, number in self._working.popleft():
-            if call.pending == number:
-                call.pending = 0
-                call.track.record_success()
-                self._count("succeeded")
-        sending = list(self._new_calls())
-        for call, number in self._due.pop(self._step, ()):
-            if number == 0:
-                sending.append(call)
-            elif call.pending == number:
-                self._fail(call, timed_out=True)
-        self._luck.shuffle(sending)  # new calls and retries have the same luck with free slots
-        for call in sending:
-            self._send(call)
-        self._serve()
+    def _make_calls(self) -> Steps:
+        while True:
+            yield self._time.timeout(self._calls.expovariate(self.load))
+            self._time.process(self._call(self._calls.randrange(self._scenario.clients)))
 
-    def _new_calls(self) -> Iterator[Call]:
-        now, chance = self._step / STEPS, self._chance
-        while self._next_call <= now:
-            client = int(chance.random() * self._scenario.clients)
-            self._next_call += chance.expovariate(self._load)
-            self._count("begun")
-            yield Call(self._new_track(client), now + DEADLINE)
+    def _serve(self) -> Steps:
+        """Serve one request after the other, also those that nobody waits for any more."""
+        while True:
+            response = yield self._queue.get()
+            is_dark = BEFORE <= self._time.now < BEFORE + BROWNOUT
+            share = 1 - self._scenario.lost if is_dark else 1
+            yield self._time.timeout(1 / (self._capacity * share))
+            response.succeed()
 
-    def _serve(self) -> None:
-        """Take requests from the queue, also those that nobody waits for any more."""
-        healthy = not BEFORE <= len(self._counts) - 1 < BEFORE + BROWNOUT
-        self._credit += self._capacity * (1 if healthy else 1 - self._scenario.lost) / STEPS
-        served = min(int(self._credit), len(self._queue))
-        self._working.append([self._queue.popleft() for _ in range(served)])
-        self._credit -= served
-        if not self._queue:
-            self._credit %= 1  # idle time cannot be saved for later
+    def _call(self, client: int) -> Steps:
+        policy = self._scenario.policy
+        track = ClientTrack(policy, self._budgets[client], "GET") if policy else Urllib3Track()
+        deadline = self._time.now + DEADLINE
+        self._count("begun")
+        wait: float | None = 0
+        while wait is not None:
+            yield self._time.timeout(wait)
+            self._count("sent")
+            response = self._send()
+            if response is not None:
+                limit = min(READ, deadline - self._time.now) if policy else READ
+                yield response | self._time.timeout(limit)
+                if response.triggered:
+                    track.record_success()
+                    self._count("succeeded")
+                    return
+            remaining = deadline - self._time.now
+            wait = track.after(timed_out=response is not None, remaining=remaining)
+        self._count("failed")
 
-    def _send(self, call: Call) -> None:
-        self._count("sent")
-        call.sent += 1
-        full = len(self._queue) >= self._capacity * self._queue_seconds
-        flawed = self._scenario.flaw and self._luck.random() < self._scenario.flaw
-        if flawed or (full and self._rejects):
-            self._fail(call, timed_out=False)
-            return
-        call.pending = call.sent
-        request = call, call.sent
-        if not full:  # else it gets lost
-            self._queue.append(request)
-        has_deadline = self._scenario.policy is not None
-        limit = min(READ, call.deadline - self._step / STEPS) if has_deadline else READ
-        self._due[self._step + max(1, round(limit * STEPS))].append(request)
-
-    def _fail(self, call: Call, *, timed_out: bool) -> None:
-        call.pending = 0
-        remaining = call.deadline - self._step / STEPS
-        wait = call.track.after(timed_out=timed_out, remaining=remaining)
-        if wait is None:
-            self._count("failed")
-        else:
-            self._due[self._step + 1 + int(wait * STEPS)].append((call, 0))
-
-    def _result(self) -> Result:
-        success = [each["succeeded"] / max(1, _ended(each)) for each in self._counts]
-        wanted = 0.99 * sum(success[1:BEFORE]) / (BEFORE - 1)
-        end, back = len(success), BEFORE + BROWNOUT
-        bad = (second for second in range(end - 1, back - 1, -1) if success[second] < wanted)
-        recovered = next(bad, back - 1) + 1
-        dark = self._counts[BEFORE:back]
-        failed = sum(each["failed"] for each in self._counts)
-        return Result(
-            amplification=sum(each["sent"] for each in dark) / sum(each["begun"] for each in dark),
-            peak=max(each["sent"] for each in dark) / self._load,
-            recovery=recovered - back if recovered <= end - STEADY else None,
-            failed=failed,
-            failed_share=failed / sum(map(_ended, self._counts)),
-            load=[each["sent"] / self._load for each in self._counts],
-            success=success,
-        )
+    def _send(self) -> Event | None:
+        """Send a request, and return its response to wait for; None if it was refused."""
+        seconds, rejects = SERVICES[self._scenario.service]
+        is_full = len(self._queue.items) >= self._capacity * seconds
+        if (is_full and rejects) or random.random() < self._scenario.flaw:
+            return None
+        response = self._time.event()
+        if not is_full:  # else it gets lost
+            self._queue.put(response)
+        return response
 
 
 def _ended(counts: Counter[str]) -> int:
     return counts["succeeded"] + counts["failed"]
 
 
-def _tracks(scenario: Scenario) -> Callable[[int], ClientTrack | Urllib3Track]:
-    policy = scenario.policy
-    if policy is None:
-        return lambda _: Urllib3Track()
-    budgets = [RetryBudget(policy.budget) for _ in range(scenario.clients)]
-    return lambda client: ClientTrack(policy, budgets[client], "GET")
+def simulate(scenario: Scenario) -> results.Row:
+    """Run a scenario; the same one always has the same result.
 
-
-def simulate(scenario: Scenario) -> Result:
-    """Run a scenario; the same one always has the same result."""
-    return Simulation(scenario).run()
+    ``amplification`` is requests for each call of the brown-out. ``load``, and its ``peak`` in the
+    brown-out, are requests in a second, as a multiple of the normal load. ``recovery`` is the
+    seconds from the return of the capacity until 99% of calls succeed from then on. ``success`` is
+    the share that succeeded of the calls that ended in each second.
+    """
+    simulation = Simulation(scenario)
+    counts, back = simulation.counts, BEFORE + BROWNOUT
+    dark = counts[BEFORE:back]
+    load = [each["sent"] / simulation.load for each in counts]
+    success = [each["succeeded"] / max(1, _ended(each)) for each in counts]
+    wanted = 0.99 * sum(success[1:BEFORE]) / (BEFORE - 1)
+    bad = [second for second in range(back, len(counts)) if success[second] < wanted]
+    recovery = bad[-1] + 1 - back if bad else 0
+    failed = sum(each["failed"] for each in counts)
+    return {
+        "amplification": sum(each["sent"] for each in dark) / sum(each["begun"] for each in dark),
+        "peak": max(load[BEFORE:back]),
+        "recovery": recovery if recovery <= AFTER - STEADY else None,
+        "failed": failed,
+        "failed_share": failed / sum(map(_ended, counts)),
+        "load": load,
+        "success": success,
+    }
 
 
 # What the page shows: rates of calls, numbers of the budget, and what is lost or fails by chance.
@@ -286,22 +225,21 @@ def numbers_of(policy: RetryPolicy) -> str:
     return " / ".join(f"{number:g}" for number in numbers)
 
 
-def scenarios(clients: int) -> Iterator[Scenario]:
-    """Yield all that the page shows."""
+def scenarios(load: int) -> Iterator[Scenario]:
+    """Yield all that the page shows, with so many calls in a second."""
     for rate in (1.0, *RATES):
-        size = max(1, clients // 20) if rate > 1 else clients
         for service in SERVICES:
             for client, policy in CLIENTS.items():
-                yield Scenario(service, client, policy, size, rate)
+                yield Scenario(service, client, policy, round(load / rate), rate)
     for policy in POLICIES:
-        base = Scenario("rejects", numbers_of(policy), policy, max(1, clients // 10))
+        base = Scenario("rejects", numbers_of(policy), policy, load)
         yield from (base._replace(lost=lost) for lost in LOSSES)
         yield from (base._replace(lost=0, flaw=flaw) for flaw in FLAWS)
 
 
 def record(scenario: Scenario) -> results.Row:
     """Simulate, and return what the page needs; of the seconds, every other one of the plots."""
-    row = scenario._asdict() | simulate(scenario)._asdict()
+    row = scenario._asdict() | simulate(scenario)
     del row["policy"], row["clients"]
     is_plotted = scenario.rate == 1 and scenario.client in CLIENTS
     for key in ("load", "success"):
@@ -312,16 +250,15 @@ def record(scenario: Scenario) -> results.Row:
 def main() -> None:
     """Simulate all that the page shows, and report the progress."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--clients", type=int, default=10_000, help="how many (default: 10000)")
+    parser.add_argument("--load", type=int, default=1000, help="calls in a second (default: 1000)")
     parser.add_argument("--json", type=Path, help="write the results to this file, for pages.py")
     options = parser.parse_args()
-    todo, rows = list(scenarios(options.clients)), list[results.Row]()
+    todo, rows = list(scenarios(options.load)), list[results.Row]()
     with ProcessPoolExecutor() as pool:
         for row in pool.map(record, todo):
             rows.append(row)
             shown = {key: value for key, value in row.items() if not isinstance(value, list)}
-            sys.stdout.write(f"{len(rows)}/{len(todo)} {shown}\n")
-            sys.stdout.flush()
+            print(f"{len(rows)}/{len(todo)} {shown}", flush=True)
     if options.json is not None:
         results.write(options.json, {"policy": RetryPolicy()._asdict()}, rows)
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 import peers
 import results
 import server
-from peers import PATIENCE, PEERS, SEMATEXT, VARIANTS, Sample
+from peers import PATIENCE, PEERS, SEMATEXT, VARIANTS
 
 DISTRIBUTIONS = (
     "httpx",
@@ -44,7 +45,7 @@ class Case(NamedTuple):
 
     name: str
     title: str
-    work: Callable[[str, str, int, int], Sample]
+    work: Callable[[str, str, int, int], float]
     size: int
     calls: int
     rounds: int
@@ -79,12 +80,6 @@ GOALS = (
 """Case, base and the ratio to reach."""
 
 
-def say(text: str) -> None:
-    """Report the progress."""
-    sys.stderr.write(f"{datetime.now():%H:%M:%S} {text}\n")  # noqa: DTZ005  # for a person here
-    sys.stderr.flush()
-
-
 @contextmanager
 def process() -> Iterator[Process]:
     """Start a process that calls functions; it is killed if one takes too long, or fails."""
@@ -94,10 +89,10 @@ def process() -> Iterator[Process]:
         pool.join()
 
 
-def measure(case: Case, host: str, processes: Mapping[str, Process]) -> dict[str, list[Sample]]:
+def measure(case: Case, host: str, processes: Mapping[str, Process]) -> dict[str, list[float]]:
     """Let the peers work in turn; each round begins with another of them."""
     names = case.peers(list(processes))
-    samples: dict[str, list[Sample]] = {name: [] for name in names}
+    samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(1 + case.rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
@@ -106,29 +101,26 @@ def measure(case: Case, host: str, processes: Mapping[str, Process]) -> dict[str
     return samples
 
 
-def ratios(own: Sequence[Sample], base: Sequence[Sample], clock: str = "wall") -> list[float]:
+def ratios(own: Sequence[float], base: Sequence[float]) -> list[float]:
     """Return the quartiles of the ratios within each round, the median in the middle."""
-    found = [one[clock] / (two[clock] or 1e-9) for one, two in zip(own, base, strict=True)]
+    found = [one / two for one, two in zip(own, base, strict=True)]
     return [round(value, 3) for value in statistics.quantiles(found, n=4, method="inclusive")]
 
 
-def rows(case: Case, samples: Mapping[str, Sequence[Sample]]) -> Iterator[results.Row]:
+def rows(case: Case, samples: Mapping[str, Sequence[float]]) -> Iterator[results.Row]:
     """Yield what is kept of a case, a row for each peer."""
     for name, own in samples.items():
         low, median, high = ratios(own, samples["urllib3"])
         row = {"case": case.name, "peer": name, "ratio": median, "low": low, "high": high}
         row["floor"] = ratios(own, samples["floor"])[1]
-        if "cpu" in own[0]:
-            row["cpu"] = ratios(own, samples["urllib3"], "cpu")[1]
-        yield row | {"value": float(f"{statistics.median(one['wall'] for one in own):.4g}")}
+        yield row | {"value": float(f"{statistics.median(own):.4g}")}
 
 
 def machine() -> str:
     """Return where it is measured."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    found = re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    processor = found[1] if found else platform.machine()
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    processor = names[0] if names else platform.machine()
     return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {python}"
 
 
@@ -148,7 +140,7 @@ def compare(cases: Sequence[Case], names: Sequence[str]) -> list[results.Row]:
         for case in cases:
             begin = time.monotonic()
             found += rows(case, measure(case, host, processes))
-            say(f"{case.title}: {time.monotonic() - begin:.0f} s")
+            print(f"{case.title}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     return found
 
 
@@ -156,23 +148,23 @@ def main() -> None:
     """Compare, and print or write what was found."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--cases", default=",".join(case.name for case in CASES), help="default: %(default)s")
+    every = [case.name for case in CASES]
+    add("--cases", nargs="+", choices=every, default=every, help="default: all of them")
     add("--small", action="store_true", help="a few calls of each case, which judge no time")
     add("--json", type=Path, help="write the results to this file, for pages.py")
     options = parser.parse_args()
-    wanted = options.cases.split(",")
-    if unknown := set(wanted) - {case.name for case in CASES}:
-        parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    cases = [case.small() if options.small else case for case in CASES if case.name in wanted]
+    cases = [case for case in CASES if case.name in options.cases]
+    if options.small:
+        cases = [case.small() for case in cases]
     for name in list(os.environ):  # would change the measured work
         if name.upper().startswith(("SEMATEXT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
             del os.environ[name]
     names = [name for name, peer in PEERS.items() if peer.is_installed]
     if absent := PEERS.keys() - names:
-        say(f"not installed here: {', '.join(sorted(absent))}; tox run -e benchmarks has all")
+        print("not installed here, but by tox run -e benchmarks:", *absent, file=sys.stderr)
     found = compare(cases, names)
     for row in found:
-        sys.stdout.write(f"{json.dumps(row)}\n")
+        print(json.dumps(row))
     if options.json is not None:
         head = {"small": options.small, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
         head |= {"machine": machine(), "versions": versions()}

@@ -1,28 +1,13 @@
-"""Puts the results of compare.py and brownout.py into their pages: tables, and figures as SVG.
-
-The figures are drawn with matplotlib, without a background and in tones that can be read on a light
-and on a dark page.
-"""
+"""Puts the results of compare.py and brownout.py into their pages: tables, and figures as SVG."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from brownout import (
-    AFTER,
-    BEFORE,
-    BROWNOUT,
-    CLIENTS,
-    FLAWS,
-    LOSSES,
-    POLICIES,
-    RATES,
-    SERVICES,
-    numbers_of,
-)
+import brownout
 from compare import CASES, GOALS
 from peers import PEERS, VARIANTS
 from results import DOCS, Row, load
@@ -30,10 +15,8 @@ from tabulate import tabulate
 
 from stcloud.retry import RetryPolicy
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-BEGIN, END = "<!-- tables: begin -->\n", "\n<!-- tables: end -->"
+MARK = "<!-- table -->"
+"""Stands before and after each table of a page."""
 TITLES = {case.name: case.title for case in CASES}
 
 
@@ -42,12 +25,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return tabulate(list(rows), head, tablefmt="github", disable_numparse=True)
 
 
-def bold(text: str, *, when: bool) -> str:
-    """Return a text, or the same in bold."""
-    return f"**{text}**" if when else text
-
-
-def performance() -> str:
+def performance() -> list[str]:
     """Return the tables of docs/performance.md."""
     document = load("performance")
     if document["small"]:
@@ -65,16 +43,13 @@ def performance() -> str:
     for name, peer in PEERS.items():
         cells = [cell(found.get((case, name))) for case in TITLES]
         if any(cells):
-            peers.append((bold(peer.title, when=name == "stcloud"), *cells))
+            peers.append((f"**{peer.title}**" if name == "stcloud" else peer.title, *cells))
     head = ("Work", "Against", "Goal", "Reached", "Quartiles", "")
-    return "\n\n".join(
-        (
-            f"Measured on {document['date']}: {document['machine']}; {versions}.",
-            table(head, goals),
-            "Medians, and the ratio to urllib3's `PoolManager`:",
-            table(("", *TITLES.values()), peers),
-        )
-    )
+    return [
+        f"Measured on {document['date']}: {document['machine']}; {versions}.",
+        table(head, goals),
+        table(("", *TITLES.values()), peers),
+    ]
 
 
 def cell(row: Row | None) -> str:
@@ -86,57 +61,50 @@ def cell(row: Row | None) -> str:
     return amount if row["peer"] == "urllib3" else f"{amount}, {row['ratio']:.2f}"
 
 
-def reliability() -> str:
+def reliability() -> list[str]:
     """Return the tables of docs/reliability.md."""
     keys = ("service", "client", "rate", "lost", "flaw")
     found = {tuple(row[key] for key in keys): row for row in load("brownout")["rows"]}
     main = []
-    for service in SERVICES:
-        for client in CLIENTS:
+    for service in brownout.SERVICES:
+        for client in brownout.CLIENTS:
             row = found[service, client, 1, 0.9, 0]
             numbers = f"{row['amplification']:.2f}", f"{row['peak']:.1f}", recovery(row)
             main.append((service, client, *numbers, f"{row['failed']:,}"))
     rates = []
-    for rate, name in RATES.items():
-        for service in SERVICES:
-            rows = [found[service, client, round(rate, 5), 0.9, 0] for client in CLIENTS]
+    for rate, name in brownout.RATES.items():
+        for service in brownout.SERVICES:
+            rows = [found[service, client, round(rate, 5), 0.9, 0] for client in brownout.CLIENTS]
             cells = (f"{row['amplification']:.2f}, {recovery(row)}" for row in rows)
             rates.append((name, service, *cells))
     policies = []
-    for client in map(numbers_of, POLICIES):
-        loads = (found["rejects", client, 1, lost, 0]["amplification"] for lost in LOSSES)
-        failed = (found["rejects", client, 1, 0, flaw]["failed_share"] for flaw in FLAWS)
-        name = bold(client, when=client == numbers_of(RetryPolicy()))
+    for client in map(brownout.numbers_of, brownout.POLICIES):
+        loads = (found["rejects", client, 1, lost, 0]["amplification"] for lost in brownout.LOSSES)
+        failed = (found["rejects", client, 1, 0, flaw]["failed_share"] for flaw in brownout.FLAWS)
+        name = f"**{client}**" if client == brownout.numbers_of(RetryPolicy()) else client
         policies.append((name, *(f"{one:.2f}" for one in loads), *(f"{one:.2%}" for one in failed)))
-    heads = (*(f"{lost:.0%} gone" for lost in LOSSES), *(f"{one:.0%} fail" for one in FLAWS))
-    columns = "The service", "Client", "Requests per call", "Peak load", "Recovery", "Failed calls"
-    return "\n\n".join(
-        (
-            "Clients that call once a second:",
-            table(columns, main),
-            "Clients that call more or less often, requests per call and recovery:",
-            table(("Calls", "The service", *CLIENTS), rates),
-            "Other numbers (`budget` / `retry_cost` / `timeout_retry_cost` / `success_credit`), "
-            "for clients that call once a second. Left, requests per call while 90%, 50% or "
-            "30% of the capacity is gone and the service rejects; right, failed calls while "
-            "nothing is gone, but 1%, 10% or 20% of all requests are refused with 503 by chance:",
-            table(("Numbers", *heads), policies),
-        )
+    heads = (
+        *(f"{lost:.0%} gone" for lost in brownout.LOSSES),
+        *(f"{one:.0%} fail" for one in brownout.FLAWS),
     )
+    columns = "The service", "Client", "Requests per call", "Peak load", "Recovery", "Failed calls"
+    return [
+        table(columns, main),
+        table(("Calls", "The service", *brownout.CLIENTS), rates),
+        table(("Numbers", *heads), policies),
+    ]
 
 
 def recovery(row: Row) -> str:
     """Return how long it took until calls succeeded again."""
-    return f"not in {AFTER} s" if row["recovery"] is None else f"{row['recovery']} s"
+    return f"not in {brownout.AFTER} s" if row["recovery"] is None else f"{row['recovery']} s"
 
 
-def put_into(page: str, tables: str) -> str:
-    """Return a page with these tables between its markers."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError("the page has no markers for the tables")
-    return before + begin + tables + end + after
+def put_into(page: str, tables: Sequence[str]) -> str:
+    """Return a page with these tables between its marks."""
+    parts = page.split(MARK)
+    parts[1::2] = [f"\n{one}\n" for one in tables]  # fails unless there are as many
+    return MARK.join(parts)
 
 
 TONES = ("#7a7a7a", "#2f81f7", "#c2760c", "#e5484d", "#8e6fd8", "#2a9d6f", "#d14d9b")
@@ -148,7 +116,7 @@ def draw(folder: Path) -> None:
 
     pyplot.switch_backend("svg")
     with pyplot.style.context(Path(__file__).with_name("figures.mplstyle")):
-        for name in SERVICES:
+        for name in brownout.SERVICES:
             figure, (above, below) = pyplot.subplots(2, figsize=(4.1, 4.4), sharex=True)
             draw_brownout(above, below, name)
             save(figure, folder / f"brownout-{name.replace(' ', '-')}.svg")
@@ -163,7 +131,7 @@ def save(figure: Any, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def draw_brownout(above: Axes, below: Axes, service: str) -> None:
+def draw_brownout(above: Any, below: Any, service: str) -> None:
     """Draw the load and the success of one service over time, a line for each client."""
     rows = [row for row in load("brownout")["rows"] if row["service"] == service and row["load"]]
     for row, tone in zip(rows, TONES, strict=False):
@@ -171,7 +139,13 @@ def draw_brownout(above: Axes, below: Axes, service: str) -> None:
         above.plot(seconds, row["load"], color=tone, label=row["client"].replace("`", ""))
         below.plot(seconds, [100 * share for share in row["success"]], color=tone)
     for axes in (above, below):
-        axes.axvspan(BEFORE, BEFORE + BROWNOUT, color=TONES[0], alpha=0.2, linewidth=0)
+        axes.axvspan(
+            brownout.BEFORE,
+            brownout.BEFORE + brownout.BROWNOUT,
+            color=TONES[0],
+            alpha=0.2,
+            linewidth=0,
+        )
         axes.grid(axis="y")
     above.set_ylabel("load, normal = 1")
     below.set_ylabel("calls that succeed, %")
@@ -179,7 +153,7 @@ def draw_brownout(above: Axes, below: Axes, service: str) -> None:
     above.legend(loc="upper right")
 
 
-def draw_peers(axes: Axes) -> None:
+def draw_peers(axes: Any) -> None:
     """Draw the ratios of all peers, a row for each case."""
     rows = load("performance")["rows"]
     cases = list(TITLES)[::-1]

@@ -29,8 +29,6 @@ SEMATEXT = Path(sys.prefix, "sematext")
 
 Fetch = Callable[[int], Any]
 """Returns the response with the tokens of an app; its client serves up to 16 threads."""
-Sample = dict[str, float]
-"""The result of one round: "wall", and "cpu" where it is known."""
 
 
 class Peer(NamedTuple):
@@ -48,9 +46,7 @@ class Peer(NamedTuple):
     @property
     def is_installed(self) -> bool:
         """Whether it can be imported here."""
-        return (
-            SEMATEXT.exists() if self is PEERS["sematext"] else find_spec(self.module) is not None
-        )
+        return SEMATEXT.exists() if self is PEERS["sematext"] else bool(find_spec(self.module))
 
 
 def _manager(host: str) -> Fetch:
@@ -144,26 +140,15 @@ def connected(name: str, host: str) -> Fetch:
     return PEERS[name].connect(host)
 
 
-def check(fetch: Fetch, size: int) -> None:
+def _ready(name: str, host: str, size: int) -> Fetch:
     """Make a call whose response is checked: who drops tokens is no peer."""
+    fetch = connected(name, host)
     response = fetch(size)
     tokens = response["data"]["tokens"] if isinstance(response, dict) else response.data.tokens
     if len(tokens) != size:
         raise ValueError(f"{len(tokens)} tokens instead of {size}")
-
-
-def _ready(name: str, host: str, size: int) -> Fetch:
-    fetch = connected(name, host)
-    check(fetch, size)
     gc.collect()  # what the work before has left is not this one's
     return fetch
-
-
-def _times(work: Callable[[], object], count: int) -> Sample:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"wall": wall / count, "cpu": cpu / count}
 
 
 def _repeat(fetch: Fetch, size: int, count: int) -> None:
@@ -171,26 +156,26 @@ def _repeat(fetch: Fetch, size: int, count: int) -> None:
         fetch(size)
 
 
-def calls(name: str, host: str, size: int, count: int) -> Sample:
+def calls(name: str, host: str, size: int, count: int) -> float:
     """Make calls, one after the other, and return the seconds that one took."""
     fetch = _ready(name, host, size)
-    return _times(lambda: _repeat(fetch, size, count), count)
+    begin = time.perf_counter()
+    _repeat(fetch, size, count)
+    return (time.perf_counter() - begin) / count
 
 
-def threads(name: str, host: str, size: int, count: int) -> Sample:
+def threads(name: str, host: str, size: int, count: int) -> float:
     """Make calls on 16 threads that share a client; return the seconds of all, for each call."""
     fetch = _ready(name, host, size)
     with ThreadPoolExecutor(THREADS) as pool:
-
-        def work() -> None:
-            jobs = [pool.submit(_repeat, fetch, size, count // THREADS) for _ in range(THREADS)]
-            for job in jobs:
-                job.result()
-
-        return _times(work, count)
+        begin = time.perf_counter()
+        jobs = [pool.submit(_repeat, fetch, size, count // THREADS) for _ in range(THREADS)]
+        for job in jobs:
+            job.result()
+        return (time.perf_counter() - begin) / count
 
 
-def memory(name: str, host: str, size: int, count: int) -> Sample:
+def memory(name: str, host: str, size: int, count: int) -> float:
     """Return the bytes that a response holds, according to tracemalloc."""
     fetch = _ready(name, host, size)
     tracemalloc.start()
@@ -200,12 +185,12 @@ def memory(name: str, host: str, size: int, count: int) -> Sample:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del held
-    return {"wall": (after - before) / count}
+    return (after - before) / count
 
 
-def start(name: str, _host: str, _size: int, _count: int) -> Sample:
+def start(name: str, _host: str, _size: int, _count: int) -> float:
     """Return the seconds from the first import to the client, in a Python that has started."""
     begin = "from time import perf_counter; begin = perf_counter()"
     program = f"{begin}\n{PEERS[name].start}\nprint(perf_counter() - begin)"
     command = [sys.executable, "-P", "-c", program]  # -P: the checkout would hide what is installed
-    return {"wall": float(subprocess.check_output(command, timeout=PATIENCE))}  # noqa: S603  # no input from outside
+    return float(subprocess.check_output(command, timeout=PATIENCE))  # noqa: S603  # no input from outside

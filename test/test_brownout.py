@@ -23,8 +23,8 @@ def brownout() -> Any:
 
 
 def simulate(brownout: Any, service: str, policy: retry.RetryPolicy | None) -> Any:
-    """Simulate 150 clients that call once a second."""
-    return brownout.simulate(brownout.Scenario(service, "", policy, 150))
+    """Simulate 100 clients that call once a second."""
+    return brownout.simulate(brownout.Scenario(service, "", policy, 100))
 
 
 simulated = functools.cache(simulate)  # for all tests that only look at the result
@@ -35,9 +35,9 @@ def test_budget_bounds_the_load(brownout: Any, service: str) -> None:
     """With the default policy, 100 calls send at most 110 requests; without a budget far more."""
     held = simulated(brownout, service, retry.RetryPolicy())
     endless = simulated(brownout, service, retry.RetryPolicy(budget=math.inf))
-    assert 1 < held.amplification <= 1.1
-    assert endless.amplification > 1.35
-    assert held.peak < endless.peak
+    assert 1 < held["amplification"] <= 1.1
+    assert endless["amplification"] > 1.35
+    assert held["peak"] < endless["peak"]
 
 
 @pytest.mark.parametrize("service", ["rejects", "queues"])
@@ -45,22 +45,22 @@ def test_recovery_is_as_fast_as_without_retry(brownout: Any, service: str) -> No
     """Retries do not keep the service down."""
     held = simulated(brownout, service, retry.RetryPolicy())
     without = simulated(brownout, service, retry.RetryPolicy(attempts=1))
-    assert held.recovery <= without.recovery + 1
+    assert held["recovery"] <= without["recovery"] + 1
 
 
 def test_long_queue_recovers_with_a_budget_only(brownout: Any) -> None:
     """The one that works for callers that have gone stays down without a budget."""
     held = simulated(brownout, "queues all", retry.RetryPolicy())
     without = simulated(brownout, "queues all", retry.RetryPolicy(attempts=1))
-    assert held.recovery <= without.recovery + 10  # what the page admits, and some chance
+    assert held["recovery"] <= without["recovery"] + 10  # what the page admits, and some chance
     for policy in (retry.RetryPolicy(budget=math.inf), None):
-        assert simulated(brownout, "queues all", policy).recovery is None
+        assert simulated(brownout, "queues all", policy)["recovery"] is None
 
 
 @pytest.mark.parametrize("service", ["rejects", "queues", "queues all"])
 def test_one_attempt_adds_no_load(brownout: Any, service: str) -> None:
     """A policy of one attempt sends one request per call, exactly."""
-    assert simulated(brownout, service, retry.RetryPolicy(attempts=1)).amplification == 1
+    assert simulated(brownout, service, retry.RetryPolicy(attempts=1))["amplification"] == 1
 
 
 def test_urllib3_tries_four_times(brownout: Any) -> None:
@@ -75,7 +75,7 @@ def test_decisions_are_the_package_s_own(brownout: Any, monkeypatch: pytest.Monk
     """What the package's code refuses, the simulated clients do not do."""
     assert issubclass(brownout.ClientTrack, retry.RetryState)
     monkeypatch.setattr(retry.RetryBudget, "acquire", lambda *_: False)
-    assert simulate(brownout, "rejects", retry.RetryPolicy()).amplification == 1
+    assert simulate(brownout, "rejects", retry.RetryPolicy())["amplification"] == 1
 
 
 def test_same_scenario_has_the_same_result(brownout: Any) -> None:
@@ -99,7 +99,7 @@ def test_results_are_of_the_present_policy(brownout: Any) -> None:
     document = json.loads((DOCS / "brownout.json").read_text(encoding="utf-8"))
     assert document["policy"] == retry.RetryPolicy()._asdict()
     recorded = document["rows"]
-    scenarios = [(one.service, one.client) for one in brownout.scenarios(10_000)]
+    scenarios = [(one.service, one.client) for one in brownout.scenarios(1000)]
     assert [(row["service"], row["client"]) for row in recorded] == scenarios
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 E = TypeVar("E", bound=BaseException)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _SECRET_NAMES = frozenset({"token"})
 _UUID = r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
@@ -31,6 +34,20 @@ def without_frames(error: E) -> E:
     for linked in linked_exceptions(error):
         linked.__traceback__ = None
     return error
+
+
+def hides_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate what takes a secret: no frame of an error about its arguments shows them."""
+
+    @wraps(function)
+    def hiding(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            del args, kwargs
+            raise without_frames(error) from None
+
+    return hiding
 
 
 def linked_exceptions(error: BaseException) -> list[BaseException]:

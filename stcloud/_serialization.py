@@ -87,19 +87,20 @@ def _model_to_json(value: Model, place: str) -> dict[str, Any]:
 
 def path(
     template: str,
-    parameters: Mapping[str, object],
-    query: Mapping[str, object] | Iterable[tuple[str, object]],
+    parameters: Mapping[str, object] | None,
+    query: Mapping[str, object] | Iterable[tuple[str, object]] | None,
     safe: str,
 ) -> str:
     """Return a path with quoted parameters for its ``{name}`` places, and a query if any.
 
     Raises:
+        TypeError: an argument has the wrong type.
         ValueError: a parameter would change the path's shape, or the path is none.
     """
-    filled = template
+    filled = _validators.text("resource_path", template)
     if "?" in template or "#" in template:
         raise ValueError("resource_path must not have a query; give query_params")
-    for name, value in parameters.items():
+    for name, value in _validators.pairs("path_params", parameters):
         text = quote(_parameter_text(f"path parameter {name!r}", value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(text.split("/")) or "?" in text or "#" in text:
             raise ValueError(f"path parameter {name!r} would lead to another path")
@@ -108,8 +109,7 @@ def path(
         raise ValueError(f"path_params lacks a parameter of {template!r}")
     if not filled.startswith("/") or not _validators.is_printable_ascii(filled):
         raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
-    pairs = cast("Mapping[str, object]", query).items() if isinstance(query, Mapping) else query
-    encoded = urlencode(list(_query_pairs(pairs)))
+    encoded = urlencode(list(_query_pairs(_validators.pairs("query_params", query))))
     return f"{filled}?{encoded}" if encoded else filled
 
 

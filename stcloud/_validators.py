@@ -6,7 +6,7 @@ ValueError for what is not allowed, TypeError for a wrong type; none repeats wha
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
@@ -265,6 +265,29 @@ def identifier(name: str, value: object) -> int:
     if 0 < number < 2**63:
         return number
     raise ValueError(f"{name} must be {allowed}")
+
+
+def method(name: str, value: object) -> str:
+    """An HTTP method, in any case."""
+    verb = text(name, value)
+    if verb.isascii() and verb.isalpha():
+        return verb.upper()
+    raise ValueError(f"{name} must be an HTTP method, not {verb[:40]!r}")
+
+
+def empty(name: str, value: object) -> None:
+    """Nothing: this API has no use for it."""
+    if value:
+        raise ValueError(f"{name} must be empty: this API takes JSON in the body")
+
+
+def pairs(name: str, value: Any) -> list[tuple[str, Any]]:
+    """A mapping, or pairs of names and values; none for None."""
+    items: Any = value.items() if isinstance(value, Mapping) else value or ()
+    try:
+        return [(key, item) for key, item in items]
+    except (TypeError, ValueError):
+        raise wrong_type(name, "a mapping or pairs of names and values", value) from None
 
 
 def time_limits(name: str, value: object) -> float | tuple[float | None, float | None]:

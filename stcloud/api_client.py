@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 from stcloud import _response, _serialization, _validators, logs, models
-from stcloud._redaction import without_frames
+from stcloud._redaction import hides_arguments, without_frames
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
@@ -46,6 +46,7 @@ class ApiClient:
         cookie: the value of a Cookie header to send with every request.
     """
 
+    @hides_arguments
     def __init__(
         self,
         configuration: Configuration | None = None,
@@ -81,6 +82,7 @@ class ApiClient:
         return self._default_headers
 
     @default_headers.setter
+    @hides_arguments
     def default_headers(self, headers: Mapping[str, str]) -> None:
         self._default_headers = HeaderDict("default_headers", headers)
 
@@ -99,9 +101,11 @@ class ApiClient:
         return self.default_headers.get("Cookie") or None
 
     @cookie.setter
+    @hides_arguments
     def cookie(self, value: str | None) -> None:
         self.set_default_header("Cookie", value)
 
+    @hides_arguments
     def set_default_header(self, header_name: str, header_value: str | None) -> None:
         """Send a header with every request, or no longer if its value is None.
 
@@ -165,33 +169,39 @@ class ApiClient:
             TypeError: an argument has the wrong type.
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
-        unused = {"post_params": post_params, "files": files}
-        for name, value in (unused | {"collection_formats": collection_formats}).items():
-            if value:
-                raise ValueError(f"{name} must be empty: this API takes JSON in the body")
-        response_model = _response_model(response_type)
-        if not method.isalpha():
-            raise ValueError(f"method must be an HTTP method, not {method[:40]!r}")
-        safe = self.configuration.safe_chars_for_path_param
-        path = _serialization.path(resource_path, path_params or {}, query_params or (), safe)
-        headers = self._build_headers(header_params or {})
+        unused = {
+            "post_params": post_params,
+            "files": files,
+            "collection_formats": collection_formats,
+        }
         options = {
             "async_req": async_req,
             "_preload_content": _preload_content,
             "_request_timeout": _request_timeout,
             "_return_http_data_only": _return_http_data_only,
         }
-        checked = self._parse_options("call_api", options, data_only=False)
-        content = self._encode_body(
-            headers, None if body is None else _serialization.to_jsonable(body)
-        )
+        safe = self.configuration.safe_chars_for_path_param
+        try:
+            for name, value in unused.items():
+                _validators.empty(name, value)
+            verb = _validators.method("method", method)
+            path = _serialization.path(resource_path, path_params, query_params, safe)
+            request = Request(
+                f"{verb} {resource_path}",
+                {},
+                verb,
+                path,
+                *self._encode(header_params, _serialization.to_jsonable(body)),
+                _response_model(response_type),
+                self._parse_options("call_api", options, data_only=False),
+            )
+        except (TypeError, ValueError) as error:
+            raise without_frames(error) from None
+        finally:
+            header_params = body = None  # this frame would show a key or a token in them
         if auth_settings is None or auth_settings:
-            self._authorize(headers)
-        verb = method.upper()
-        name = f"{verb} {resource_path}"
-        return self._execute(
-            Request(name, {}, verb, path, headers, content, response_model, checked)
-        )
+            self._authorize(request.headers)
+        return self._execute(request)
 
     def call_operation(
         self, operation: Operation[M], options: Mapping[str, Any], **arguments: object
@@ -244,8 +254,7 @@ class ApiClient:
         }
         model = operation.body_model
         data = None if model is None else _serialization.serialize_body(model, arguments["body"])
-        headers = self._build_headers({})
-        content = self._encode_body(headers, data)
+        headers, content = self._encode(None, data)
         self._authorize(headers)  # last, so that no frame of an error above holds the key
         return Request(
             operation.name,
@@ -417,13 +426,20 @@ class ApiClient:
             limits=CallLimits(self.configuration, passed.get("_request_timeout")),
         )
 
-    def _build_headers(self, overrides: Mapping[str, str]) -> dict[str, str]:
+    def _encode(
+        self, overrides: Mapping[str, str] | None, data: object
+    ) -> tuple[dict[str, str], bytes | None]:
+        """Return the headers, without the key, and the body."""
         headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
-        if overrides:
-            checked = HeaderDict("header_params", overrides)
-            headers.update((name.title(), text) for name, text in checked.items())
+        if overrides is not None:
+            checked = dict(_validators.pairs("header_params", overrides))
+            for name, text in HeaderDict("header_params", checked).items():
+                headers[name.title()] = text
             headers = {name: text for name, text in headers.items() if text}
-        return headers
+        if data is None:
+            return headers, None
+        headers.setdefault("Content-Type", _JSON)
+        return headers, _serialization.to_json(data)
 
     def _authorize(self, headers: dict[str, str]) -> None:
         value = self.configuration.get_api_key_with_prefix(AUTHORIZATION)
@@ -434,12 +450,6 @@ class ApiClient:
                 "there is no API key: give one with Configuration(api_key=...), "
                 "configuration.api_key['Authorization'] or the variable SEMATEXT_API_KEY"
             )
-
-    def _encode_body(self, headers: dict[str, str], data: object) -> bytes | None:
-        if data is None:
-            return None
-        headers.setdefault("Content-Type", _JSON)
-        return _serialization.to_json(data)
 
 
 def _response_model(response_type: object) -> type[Model] | None:

@@ -27,7 +27,7 @@ from typing import (
 )
 
 from stcloud import _validators
-from stcloud._redaction import without_frames
+from stcloud._redaction import hides_arguments
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
@@ -56,23 +56,23 @@ class HeaderDict(UserDict[str, str]):
     Bytes are decoded. None and the empty text mean no value.
     """
 
+    @hides_arguments
     def __init__(self, owner: str, texts: HeaderMapping) -> None:
         self.owner = owner
         super().__init__(texts)
 
+    @hides_arguments
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
-        try:
-            name = _validators.header_name(f"a name in {self.owner}", name)
-            place = f"{self.owner}[{name!r}]"
-            self.data[name] = _validators.header_text(place, value) if value else ""
-        except (TypeError, ValueError) as error:
-            value = None  # a secret, perhaps, that this frame would show
-            raise without_frames(error) from None
+        name = _validators.header_name(f"a name in {self.owner}", name)
+        place = f"{self.owner}[{name!r}]"
+        self.data[name] = _validators.header_text(place, value) if value else ""
 
+    @hides_arguments
     def __ior__(self, other: Any) -> Self:  # type: ignore[override]
         self.update(other)  # UserDict's own would go around the checks
         return self
 
+    @hides_arguments
     def __or__(self, other: Any) -> Any:
         return HeaderDict(self.owner, self.data | dict(other))
 
@@ -193,7 +193,7 @@ def _host(name: str, value: object) -> str:
 def _caller_stacklevel() -> int:
     """Return the stack level, as seen from the function that asks, of the first frame outside."""
     level, frame = 1, sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("stcloud."):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -379,14 +379,8 @@ class Configuration(Settings):
     if not TYPE_CHECKING:  # a type checker draws the signature from the settings
         __signature__ = _Signature()
 
+        @hides_arguments
         def __init__(self, **settings: Any) -> None:
-            try:
-                self._take(settings)
-            except (TypeError, ValueError) as error:
-                settings.clear()  # so that this frame shows no secret
-                raise without_frames(error) from None
-
-        def _take(self, settings: dict[str, Any]) -> None:
             for name in settings.keys() - _SETTINGS.keys():
                 raise TypeError(_no_setting(name))
             passed = {name: value for name, value in settings.items() if value is not None}
@@ -400,14 +394,11 @@ class Configuration(Settings):
                 if name in passed:
                     setattr(self, name, passed[name])
 
+        @hides_arguments
         def __setattr__(self, name: str, value: object) -> None:
             if name not in _SETTINGS:
                 raise AttributeError(_no_setting(name))
-            try:
-                super().__setattr__(name, value)
-            except (TypeError, ValueError) as error:
-                value = None  # as above
-                raise without_frames(error) from None
+            super().__setattr__(name, value)
 
     def _read_environment(self, passed: Mapping[str, object]) -> None:
         """Take from the environment what is not passed; an error names the variable."""

@@ -101,6 +101,25 @@ def test_call_api_refuses_what_is_no_method(client: stcloud.ApiClient) -> None:
         client.call_api("/x", "GET /other")
 
 
+@pytest.mark.parametrize("wrong", [-5, "a=b", b"x", [1], len], ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resource_path", "method", "path_params", "query_params", "header_params"),
+        *("response_type", "async_req", "_preload_content", "_return_http_data_only"),
+        "_request_timeout",
+    ],
+)
+def test_call_api_names_an_argument_of_a_wrong_type(
+    client: stcloud.ApiClient, httpserver: HTTPServer, name: str, wrong: object
+) -> None:
+    """Before anything is sent."""
+    arguments: dict[str, Any] = {"resource_path": "/x", "method": "GET"}
+    with pytest.raises((TypeError, ValueError), match=f"^{name} "):
+        client.call_api(**arguments | {name: wrong})
+    assert httpserver.log == []
+
+
 class Region(str, Enum):  # noqa: UP042  # as programs still write it
     EU = "eu"
 

@@ -28,7 +28,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 import stcloud
-from stcloud.sandbox import Sandbox
+from stcloud.sandbox import Fault, Sandbox
 
 DOCS = Path(__file__).parents[1] / "docs"
 LONG_AGO = timedelta(days=40)
@@ -322,20 +322,26 @@ def test_undoing_a_next(
 def test_removing(
     api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
 ) -> None:
-    """remove.py disables a token, and deletes it the next time, unless it is managed or unknown."""
+    """remove.py disables tokens, or deletes disabled ones; if one is wrong, it changes nothing."""
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
     for name in ("shipper, undone", "shipper", "billing [next]", None):
         api.create_app_token({"name": name} if name else {}, sandbox.app_id)
-    for token_id, message in (
-        ("1002", "1002: it is 'shipper', which is in NAMES\n"),
-        ("1003", "1003: it is 'billing [next]', which is in NAMES\n"),
-        ("1009", "1009: the app has no such token\n"),
+    before = sandbox.tokens()
+    for arguments, message in (
+        (["1002"], "token 1002 is 'shipper', which is in NAMES"),
+        (["1003"], "token 1003 is 'billing [next]', which is in NAMES"),
+        (["1009"], "the app has no token 1009"),
+        (["--delete", "1001"], "token 1001 is enabled: disable it first"),
+        ([], "the following arguments are required: ids"),
     ):
-        refused = run("remove.py", token_id)
-        assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", message)
-    assert run("remove.py", "1001", "1004").stdout == "1001: disabled\n1004: disabled\n"
-    assert [token["enabled"] for token in sandbox.tokens()] == [False, True, True, False]
-    assert run("remove.py", "1001").stdout == "1001: deleted\n"
+        refused = run("remove.py", *(["1004"] if arguments == ["1009"] else []), *arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.endswith(f"error: {message}\n")
+    assert sandbox.tokens() == before
+    for _ in range(2):  # a repetition deletes nothing
+        assert run("remove.py", "1001", "1004").stdout == "1001 disabled\n1004 disabled\n"
+        assert [token["enabled"] for token in sandbox.tokens()] == [False, True, True, False]
+    assert run("remove.py", "--delete", "1001").stdout == "1001 deleted\n"
     assert [token["id"] for token in sandbox.tokens()] == [1002, 1003, 1004]
 
 
@@ -353,6 +359,10 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
 
     assert check() == (1, "shipper: no token\nbilling: no token\n")
     manager = stcloud.TokenManager(api, sandbox.app_id)
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate("shipper", lambda _: 1 / 0, create=True)
+    assert check() == (1, "shipper: no token\nbilling: no token\n")
+    sandbox.reset()
     manager.ensure("billing")
     manager.ensure("shipper")
     assert check() == (0, "")
@@ -411,6 +421,9 @@ def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
     with sandbox.refusing():
         down = run("rotate_nightly.py")
     assert (down.returncode, down.stderr.splitlines()[0][:22]) == (1, "no list of tokens: (0)")
+    sandbox.fail_next(None, Fault.body(b"{}"))
+    empty = run("rotate_nightly.py")
+    assert (empty.returncode, empty.stderr[:24]) == (1, "no list of tokens: the s")
     assert named(sandbox) == [1001, 1002]
 
 
@@ -469,7 +482,7 @@ def test_one_rotation_at_a_time(run: Run, folder: Path, sandbox: Sandbox) -> Non
     with (folder / "rotate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = run("rotate_nightly.py")
-    assert (done.returncode, "BlockingIOError" in done.stderr) == (1, True)
+    assert (done.returncode, done.stderr) == (1, "another run is active\n")
     assert sandbox.requests == []
 
 

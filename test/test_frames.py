@@ -78,6 +78,37 @@ def bad_body() -> None:
         api.api_client.call_api("/x", "POST", body={"x": float("nan")})
 
 
+def bad_header_of_a_request() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        headers = {"Authorization": f"apiKey {KEY}", "X-Trace": "two\nlines"}
+        api.api_client.call_api("/x", "GET", header_params=headers)
+
+
+def bad_argument_beside_a_key() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        headers = {"Authorization": f"apiKey {KEY}"}
+        api.api_client.call_api("/x", "GET", header_params=headers, _request_timeout=-1)
+
+
+def no_headers() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        wrong: Any = f"Authorization: apiKey {KEY}"
+        api.api_client.call_api("/x", "GET", header_params=wrong)
+
+
+def bad_default_header() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.set_default_header("Authorization", f"apiKey {KEY}\n")
+
+
+def bad_header_of_a_client() -> None:
+    stcloud.ApiClient(stcloud.Configuration(), "Authorization", f"apiKey {KEY}\n")
+
+
+def bad_cookie() -> None:
+    stcloud.ApiClient(stcloud.Configuration(), cookie=f"{KEY}\n")
+
+
 CASES = {
     "refused": refused,
     "name not found": no_such_host,
@@ -100,6 +131,12 @@ CASES = {
     "key that is an item": bad_item,
     "option that is not allowed": bad_option,
     "body that cannot be sent": bad_body,
+    "header of a request that cannot be sent": bad_header_of_a_request,
+    "argument that is not allowed, beside a key": bad_argument_beside_a_key,
+    "text instead of headers": no_headers,
+    "default header that cannot be sent": bad_default_header,
+    "header of a client that cannot be sent": bad_header_of_a_client,
+    "cookie that cannot be sent": bad_cookie,
 }
 
 

@@ -33,10 +33,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Refuse what could not be sent: the request would end in another way."""
+        _require("seconds", self.seconds, int, float)
         if self.seconds < 0:
             raise ValueError(f"seconds must not be negative, but is {self.seconds}")
-        if not isinstance(self.content, (bytes, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"content must be bytes, not {type(self.content).__name__}")
+        _require("content", self.content, bytes, NoneType)
 
     @classmethod
     def lost_response(cls) -> Fault:
@@ -85,6 +85,7 @@ class Fault:
         if HTTPStatus(status) < 200:
             raise ValueError(f"{status} is not a final status")
         empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+        _require("headers", headers, Mapping, NoneType)
         fields = tuple((headers or {}).items())
         return cls("response", committed, 0, status, b"" if empty else None, fields)
 
@@ -97,6 +98,11 @@ class Fault:
     def garbage(cls, data: bytes = b"not HTTP\r\n\r\n", *, committed: bool = False) -> Fault:
         """Send these bytes instead of HTTP, then close the connection."""
         return cls("end", committed, content=data)
+
+
+def _require(name: str, value: object, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        raise TypeError(f"{name} must be {kinds[0].__name__}, not {type(value).__name__}")
 
 
 class Faults:
@@ -115,6 +121,7 @@ class Faults:
         if operation is not None and operation not in self._operations:
             known = ", ".join(self._operations)
             raise ValueError(f"there is no operation {operation!r}; there are {known}")
+        _require("times", times, int)
         if times < 1:
             raise ValueError(f"times must be at least 1, not {times}")
         with self._lock:

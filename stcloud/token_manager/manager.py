@@ -117,6 +117,7 @@ class TokenManager:
 
         Raises:
             ApiException: the list could not be read.
+            TokenManagerException: the response has no list.
         """
         return _ManagerCall(self._app, "find", name).read().current
 
@@ -125,6 +126,7 @@ class TokenManager:
 
         Raises:
             ApiException: the list could not be read.
+            TokenManagerException: the response has no list.
         """
         groups = rules.group_tokens(self._app.tokens().values())
         return [

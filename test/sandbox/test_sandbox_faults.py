@@ -307,6 +307,12 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
     for of_a_wait in (Fault.hang, Fault.late, Fault.drip):
         with pytest.raises(ValueError, match="seconds must not be negative"):
             of_a_wait(-1)
+        with pytest.raises(TypeError, match="seconds must be int, not str"):
+            of_a_wait("1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="headers must be Mapping, not str"):
+        Fault.status(503, "Retry-After: 1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="times must be int, not str"):
+        sandbox.fail_next(None, Fault.reset(), times="2")  # type: ignore[arg-type]
     assert sandbox.pending_faults == 0
 
 

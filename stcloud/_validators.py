@@ -281,13 +281,14 @@ def empty(name: str, value: object) -> None:
         raise ValueError(f"{name} must be empty: this API takes JSON in the body")
 
 
-def pairs(name: str, value: Any) -> list[tuple[str, Any]]:
+def pairs(name: str, value: object) -> list[tuple[str, Any]]:
     """A mapping, or pairs of names and values; none for None."""
-    items: Any = value.items() if isinstance(value, Mapping) else value or ()
+    error = wrong_type(name, "a mapping or pairs of names and values", value)
+    items = cast("Any", value.items() if isinstance(value, Mapping) else value or ())
     try:
         return [(key, item) for key, item in items]
     except (TypeError, ValueError):
-        raise wrong_type(name, "a mapping or pairs of names and values", value) from None
+        raise error from None
 
 
 def time_limits(name: str, value: object) -> float | tuple[float | None, float | None]:

@@ -75,7 +75,7 @@ def bad_option() -> None:
 
 def bad_body() -> None:
     with closing((api := connected("http://127.0.0.1:9")).api_client):
-        api.api_client.call_api("/x", "POST", body={"x": float("nan")})
+        api.api_client.call_api("/x", "POST", body={"token": TOKEN, "x": float("nan")})
 
 
 def bad_header_of_a_request() -> None:
@@ -88,6 +88,13 @@ def bad_argument_beside_a_key() -> None:
     with closing((api := connected("http://127.0.0.1:9")).api_client):
         headers = {"Authorization": f"apiKey {KEY}"}
         api.api_client.call_api("/x", "GET", header_params=headers, _request_timeout=-1)
+
+
+def key_of_its_own() -> None:
+    with ScriptedServer(response(UNREADABLE, "403 Forbidden")) as server:
+        with closing((api := connected(server.url)).api_client):
+            headers = {"Authorization": f"apiKey {KEY}"}
+            api.api_client.call_api("/x", "POST", header_params=headers, body={"token": TOKEN})
 
 
 def no_headers() -> None:
@@ -133,6 +140,7 @@ CASES = {
     "body that cannot be sent": bad_body,
     "header of a request that cannot be sent": bad_header_of_a_request,
     "argument that is not allowed, beside a key": bad_argument_beside_a_key,
+    "403 with a key of its own": key_of_its_own,
     "text instead of headers": no_headers,
     "default header that cannot be sent": bad_default_header,
     "header of a client that cannot be sent": bad_header_of_a_client,

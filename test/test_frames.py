@@ -91,10 +91,10 @@ def bad_argument_beside_a_key() -> None:
 
 
 def key_of_its_own() -> None:
-    with ScriptedServer(response(UNREADABLE, "403 Forbidden")) as server:
-        with closing((api := connected(server.url)).api_client):
-            headers = {"Authorization": f"apiKey {KEY}"}
-            api.api_client.call_api("/x", "POST", header_params=headers, body={"token": TOKEN})
+    reply = response(UNREADABLE, "403 Forbidden")
+    with ScriptedServer(reply) as server, closing((api := connected(server.url)).api_client):
+        headers = {"Authorization": f"apiKey {KEY}"}
+        api.api_client.call_api("/x", "POST", header_params=headers, body={"token": TOKEN})
 
 
 def no_headers() -> None:

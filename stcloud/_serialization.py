@@ -33,7 +33,12 @@ def from_json(content: bytes) -> Any:
 
 def to_json(data: object) -> bytes:
     """Return the JSON text of plain data; ValueError if JSON cannot hold it."""
-    return _encode(data).encode()
+    try:
+        return _encode(data).encode()
+    except UnicodeEncodeError:
+        raise ValueError("lone surrogates have no place in JSON") from None
+    except ValueError:
+        raise ValueError("NaN and infinity have no place in JSON") from None
 
 
 def to_jsonable(value: Any) -> Any:

@@ -210,15 +210,25 @@ def test_safe_characters_of_path_parameters(
     assert httpserver.log[-1][0].environ["REQUEST_URI"] == "/b/c%20d"
 
 
-@pytest.mark.parametrize("body", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("value", "kind", "what"),
+    [
+        (float("nan"), ValueError, "NaN and infinity have"),
+        (float("inf"), ValueError, "NaN and infinity have"),
+        ("\ud800", ValueError, "lone surrogates have"),
+        (object(), TypeError, "object has"),
+    ],
+)
 def test_what_json_cannot_hold_is_refused(
-    body: float, client: stcloud.ApiClient, httpserver: HTTPServer
+    client: stcloud.ApiClient,
+    httpserver: HTTPServer,
+    value: object,
+    kind: type[Exception],
+    what: str,
 ) -> None:
-    """Numbers that JSON has not, and objects that it cannot hold, are not sent."""
-    with pytest.raises(ValueError, match="JSON"):
-        client.call_api("/x", "POST", body={"n": body})
-    with pytest.raises(TypeError, match="object has no place in JSON"):
-        client.call_api("/x", "POST", body=[object()])
+    """Numbers that JSON has not, and what else it cannot hold, are not sent."""
+    with pytest.raises(kind, match=f"^{what} no place in JSON$"):
+        client.call_api("/x", "POST", body=[{"n": value}])
     assert httpserver.log == []
 
 

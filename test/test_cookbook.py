@@ -424,6 +424,8 @@ def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
     sandbox.fail_next(None, Fault.body(b"{}"))
     empty = run("rotate_nightly.py")
     assert (empty.returncode, empty.stderr[:24]) == (1, "no list of tokens: the s")
+    keyless = run("rotate_nightly.py", SEMATEXT_API_KEY="")
+    assert (keyless.returncode, keyless.stderr[:34]) == (1, "no list of tokens: there is no API")
     assert named(sandbox) == [1001, 1002]
 
 

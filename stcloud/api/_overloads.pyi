@@ -1,8 +1,8 @@
 """The overloads of the endpoints' methods: each option changes what a call returns.
 
 There is one class for each list of arguments that endpoints have. Its parameters: what a call
-returns (R), what it returns with ``_preload_content=False`` (W), and the value that
-``_return_http_data_only`` may have for both to be true (F).
+returns (R), what it returns with ``_preload_content=False`` (W), the value that
+``_return_http_data_only`` may have for both to be true (F), and the data alone (D).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ B = TypeVar("B")
 R = TypeVar("R")
 W = TypeVar("W")
 F = TypeVar("F")
+D = TypeVar("D")
 M = TypeVar("M", bound=Model)
 C = TypeVar("C")
 
@@ -51,7 +52,7 @@ class AsyncRawOptions(CommonOptions[F], total=False):
     async_req: Required[Literal[True]]
     _preload_content: Required[Literal[False]]
 
-class AppCall(Generic[R, W, F]):
+class AppCall(Generic[R, W, F, D]):
     """Endpoints of an app."""
 
     @overload
@@ -62,8 +63,12 @@ class AppCall(Generic[R, W, F]):
     def __call__(self, app_id: Id, **o: Unpack[RawOptions[F]]) -> W: ...
     @overload
     def __call__(self, app_id: Id, **o: Unpack[AsyncRawOptions[F]]) -> AsyncResult[W]: ...
+    @overload
+    def __call__(self, app_id: Id, **o: Unpack[SyncOptions[Literal[True]]]) -> D: ...
+    @overload
+    def __call__(self, app_id: Id, **o: Unpack[AsyncOptions[Literal[True]]]) -> AsyncResult[D]: ...
 
-class TokenCall(Generic[R, W, F]):
+class TokenCall(Generic[R, W, F, D]):
     """Endpoints of a token."""
 
     @overload
@@ -78,8 +83,14 @@ class TokenCall(Generic[R, W, F]):
     def __call__(
         self, app_id: Id, token_id: Id, **o: Unpack[AsyncRawOptions[F]]
     ) -> AsyncResult[W]: ...
+    @overload
+    def __call__(self, app_id: Id, token_id: Id, **o: Unpack[SyncOptions[Literal[True]]]) -> D: ...
+    @overload
+    def __call__(
+        self, app_id: Id, token_id: Id, **o: Unpack[AsyncOptions[Literal[True]]]
+    ) -> AsyncResult[D]: ...
 
-class AppCallWithBody(Generic[B, R, W, F]):
+class AppCallWithBody(Generic[B, R, W, F, D]):
     """Endpoints of an app that take a body."""
 
     @overload
@@ -94,8 +105,16 @@ class AppCallWithBody(Generic[B, R, W, F]):
     def __call__(
         self, body: B | Fields, app_id: Id, **o: Unpack[AsyncRawOptions[F]]
     ) -> AsyncResult[W]: ...
+    @overload
+    def __call__(
+        self, body: B | Fields, app_id: Id, **o: Unpack[SyncOptions[Literal[True]]]
+    ) -> D: ...
+    @overload
+    def __call__(
+        self, body: B | Fields, app_id: Id, **o: Unpack[AsyncOptions[Literal[True]]]
+    ) -> AsyncResult[D]: ...
 
-class TokenCallWithBody(Generic[B, R, W, F]):
+class TokenCallWithBody(Generic[B, R, W, F, D]):
     """Endpoints of a token that take a body."""
 
     @overload
@@ -114,6 +133,14 @@ class TokenCallWithBody(Generic[B, R, W, F]):
     def __call__(
         self, body: B | Fields, app_id: Id, token_id: Id, **o: Unpack[AsyncRawOptions[F]]
     ) -> AsyncResult[W]: ...
+    @overload
+    def __call__(
+        self, body: B | Fields, app_id: Id, token_id: Id, **o: Unpack[SyncOptions[Literal[True]]]
+    ) -> D: ...
+    @overload
+    def __call__(
+        self, body: B | Fields, app_id: Id, token_id: Id, **o: Unpack[AsyncOptions[Literal[True]]]
+    ) -> AsyncResult[D]: ...
 
 class Method(Generic[C]):
     """A method of an API class, whose instances see it as the call C."""
@@ -130,19 +157,19 @@ class _TakesOptions:
     @overload
     def __call__(
         self, method: Callable[[Any, Id], M], /
-    ) -> Method[AppCall[M, RawResponse, AnyFlag]]: ...
+    ) -> Method[AppCall[M, RawResponse, AnyFlag, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, Id, Id], M], /
-    ) -> Method[TokenCall[M, RawResponse, AnyFlag]]: ...
+    ) -> Method[TokenCall[M, RawResponse, AnyFlag, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, B, Id], M], /
-    ) -> Method[AppCallWithBody[B, M, RawResponse, AnyFlag]]: ...
+    ) -> Method[AppCallWithBody[B, M, RawResponse, AnyFlag, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, B, Id, Id], M], /
-    ) -> Method[TokenCallWithBody[B, M, RawResponse, AnyFlag]]: ...
+    ) -> Method[TokenCallWithBody[B, M, RawResponse, AnyFlag, M]]: ...
 
 class _WithHttpInfo:
     """The same for a method that returns status and headers, too."""
@@ -150,19 +177,19 @@ class _WithHttpInfo:
     @overload
     def __call__(
         self, method: Callable[[Any, Id], HttpInfo[M]], /
-    ) -> Method[AppCall[HttpInfo[M], HttpInfo[RawResponse], FalseOnly]]: ...
+    ) -> Method[AppCall[HttpInfo[M], HttpInfo[RawResponse], FalseOnly, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, Id, Id], HttpInfo[M]], /
-    ) -> Method[TokenCall[HttpInfo[M], HttpInfo[RawResponse], FalseOnly]]: ...
+    ) -> Method[TokenCall[HttpInfo[M], HttpInfo[RawResponse], FalseOnly, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, B, Id], HttpInfo[M]], /
-    ) -> Method[AppCallWithBody[B, HttpInfo[M], HttpInfo[RawResponse], FalseOnly]]: ...
+    ) -> Method[AppCallWithBody[B, HttpInfo[M], HttpInfo[RawResponse], FalseOnly, M]]: ...
     @overload
     def __call__(
         self, method: Callable[[Any, B, Id, Id], HttpInfo[M]], /
-    ) -> Method[TokenCallWithBody[B, HttpInfo[M], HttpInfo[RawResponse], FalseOnly]]: ...
+    ) -> Method[TokenCallWithBody[B, HttpInfo[M], HttpInfo[RawResponse], FalseOnly, M]]: ...
 
 takes_options: _TakesOptions
 takes_options_with_http_info: _WithHttpInfo

@@ -195,8 +195,8 @@ class TokenManager:
             name: as for :meth:`ensure`.
             publish: writes the token where it is read. It may get the same token again.
             overlap: how long the predecessor stays enabled after ``publish`` has returned.
-            older_than: a current token younger than this is not replaced; due steps are still done.
-                An unknown age counts as old.
+            older_than: a current token younger than this is not replaced, and due steps ``publish``
+                and ``retire`` wait, too; other due steps are done. An unknown age counts as old.
             create: whether a first token is made and published if no token has the name.
             readable: whether a first token may read; any other has its predecessor's rights.
             writeable: whether a first token may write.

@@ -87,6 +87,17 @@ def with_status_and_headers(api: stcloud.TokensApiControllerApi) -> None:
     assert_type(regenerated, HttpInfo[stcloud.TokenResponse])
     assert_type(deleted, HttpInfo[stcloud.GenericMapBasedApiResponse])
 
+    alone = api.create_app_token_with_http_info(new, 1, _return_http_data_only=True)
+    assert_type(alone, stcloud.TokenResponse)
+    alone = api.update_app_token_with_http_info(change, 1, 2, _return_http_data_only=True)
+    assert_type(alone, stcloud.TokenResponse)
+    all_alone = api.get_app_tokens1_with_http_info(1, _return_http_data_only=True)
+    assert_type(all_alone, stcloud.TokensResponse)
+    alone_later = api.regenerate_app_token1_with_http_info(
+        1, 2, async_req=True, _return_http_data_only=True
+    )
+    assert_type(alone_later, stcloud.AsyncResult[stcloud.TokenResponse])
+
     later = api.get_app_tokens1_with_http_info(1, async_req=True)
     assert_type(later.get(10)[0], stcloud.TokensResponse)
     assert_type(later.get(10).attempts, int)

@@ -95,10 +95,11 @@ def test_call_api_refuses_what_this_api_has_not(
     assert httpserver.log == []
 
 
-def test_call_api_refuses_what_is_no_method(client: stcloud.ApiClient) -> None:
-    """A method that could end the request's first line is refused."""
+@pytest.mark.parametrize("method", ["GET /other", "", "G\u00c9T"])
+def test_call_api_refuses_what_is_no_method(client: stcloud.ApiClient, method: str) -> None:
+    """One that could end the request's first line, or cannot stand in it."""
     with pytest.raises(ValueError, match="method must be an HTTP method"):
-        client.call_api("/x", "GET /other")
+        client.call_api("/x", method)
 
 
 @pytest.mark.parametrize("wrong", [-5, "a=b", b"x", [1], len], ids=repr)

@@ -64,11 +64,13 @@ if TYPE_CHECKING:
     from stcloud._background import AsyncResult
     from stcloud.token_manager import TokenManager
 else:
+    _LATE = {"AsyncResult": "_background", "TokenManager": "token_manager"}  # few programs need
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:  # AsyncResult and TokenManager, which few programs need
-            late = "_background" if name == "AsyncResult" else "token_manager"
-            return getattr(import_module(f"stcloud.{late}"), name)
+        if name in _LATE:
+            return getattr(import_module(f"stcloud.{_LATE[name]}"), name)
+        if name == "token_manager":
+            return import_module("stcloud.token_manager")
         raise AttributeError(f"module 'stcloud' has no attribute {name!r}")
 
     def __dir__() -> list[str]:

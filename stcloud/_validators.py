@@ -181,6 +181,8 @@ def path(name: str, value: object) -> str:
 def new_file(name: str, value: object) -> str:
     """The path of a file that can be made, in a folder that exists."""
     wanted = path(name, value)
+    if Path(wanted).is_dir():
+        raise ValueError(f"{name} must be a file, and {wanted!r} is a folder")
     if Path(wanted).parent.is_dir():
         return wanted
     raise ValueError(f"{name} must be in a folder that exists, not {wanted!r}")

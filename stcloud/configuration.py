@@ -243,9 +243,9 @@ def _warn_of_no_verification(reason: str) -> None:
 def _log_format(name: str, value: object) -> str:
     text = _validators.text(name, value)
     try:
-        logging.Formatter(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        logging.Formatter(text).format(logging.makeLogRecord({}))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a format such as '%(message)s': {error}") from None
     return text
 
 

@@ -156,3 +156,9 @@ def test_late_names_are_there_for_all() -> None:
     assert all(hasattr(stcloud, name) for name in stcloud.__all__)
     with pytest.raises(AttributeError, match="'stcloud' has no attribute 'TokenManger'"):
         _ = getattr(stcloud, "TokenManger")  # noqa: B009  # a slip that type checkers would find
+
+
+@pytest.mark.parametrize("name", ["TokenManager", "token_manager.Event", "AsyncResult"])
+def test_what_is_left_comes_when_it_is_named(name: str) -> None:
+    """After nothing but `import stcloud`, as the pages write it."""
+    assert imported(f"import stcloud; stcloud.{name}") > imported("import stcloud")

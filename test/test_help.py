@@ -2,6 +2,8 @@
 
 import inspect
 import pydoc
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ import stcloud.sandbox
 import stcloud.token_manager
 from stcloud.models.model import is_model
 
+DOCS = Path(__file__).parents[1] / "docs"
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in (stcloud, stcloud.token_manager, stcloud.sandbox)
@@ -37,6 +40,17 @@ def test_fields_are_described(name: str) -> None:
     """Where Python would say "Alias for field number 0"."""
     missing = {each for each in PUBLIC[name]._fields if not described(PUBLIC[name].__doc__, each)}
     assert missing == set()
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if is_model(PUBLIC[name])])
+def test_fields_of_models_are_described_as_on_their_pages(name: str) -> None:
+    """In the same words; a page may add notes."""
+    kind = PUBLIC[name]
+    page = (DOCS / f"{kind.__name__}.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \*\*(\w+)\*\* \|[^|]*\| ([^|]+) \|", page, re.MULTILINE))
+    assert list(rows) == list(kind.attribute_map)
+    for field, description in rows.items():
+        assert f"\n    {field}: {description}" in inspect.cleandoc(kind.__doc__), field
 
 
 @pytest.mark.parametrize("name", PUBLIC)

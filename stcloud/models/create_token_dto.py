@@ -7,7 +7,13 @@ from stcloud.models.model import Model
 
 @dataclass(slots=True, repr=False)
 class CreateTokenDto(Model):
-    """The body of :meth:`~stcloud.TokensApiControllerApi.create_app_token`."""
+    """The body of :meth:`~stcloud.TokensApiControllerApi.create_app_token`.
+
+    Attributes:
+        name: what people call the token.
+        readable: whether it may read the app's data.
+        writeable: whether it may write the app's data.
+    """
 
     name: str | None = None
     readable: bool | None = None

@@ -11,7 +11,11 @@ from stcloud.models.model import Model
 class Envelope(Model):
     """A response: its data and whether the service did what was asked.
 
-    With ``success`` False, ``errors`` and ``message`` say why.
+    Attributes:
+        data: what was asked for.
+        errors: why the service refused; often empty.
+        message: the service's message.
+        success: whether the service did what was asked; a call raises instead of returning False.
     """
 
     data: Any = None

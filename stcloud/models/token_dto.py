@@ -10,7 +10,14 @@ from stcloud.models.model import Model
 class TokenDto(Model):
     """A token: agents write an app's data with it, queries read it.
 
-    ``token`` is the secret value itself. ``created_at`` is timezone-aware.
+    Attributes:
+        created_at: when it was created; always with a time zone.
+        enabled: whether it works now.
+        id: its id, 64 bits.
+        name: what people call it.
+        readable: whether it may read the app's data.
+        token: the secret value itself; masked in ``repr``, ``str`` and ``to_str()``.
+        writeable: whether it may write the app's data.
     """
 
     created_at: datetime | None = field(default=None, metadata={"json_name": "createdAt"})

@@ -9,7 +9,14 @@ from stcloud.models.token_response_entry import TokenResponseEntry
 
 @dataclass(slots=True, repr=False)
 class TokenResponse(Envelope):
-    """The response to creating, updating and regenerating a token."""
+    """The response to creating, updating and regenerating a token.
+
+    Attributes:
+        data: holds the token; None if the response came without content.
+        errors: why the service refused; often empty.
+        message: the service's message.
+        success: whether the service did what was asked; a call raises instead of returning False.
+    """
 
     data: TokenResponseEntry | None = None
 

@@ -8,6 +8,10 @@ from stcloud.models.token_dto import TokenDto
 
 @dataclass(slots=True, repr=False)
 class TokenResponseEntry(Model):
-    """One token, as a response's data."""
+    """The data of a :class:`TokenResponse`.
+
+    Attributes:
+        token: the token.
+    """
 
     token: TokenDto | None = None

@@ -9,7 +9,14 @@ from stcloud.models.tokens_response_entry import TokensResponseEntry
 
 @dataclass(slots=True, repr=False)
 class TokensResponse(Envelope):
-    """The response to listing an app's tokens."""
+    """The response to listing an app's tokens.
+
+    Attributes:
+        data: holds the tokens.
+        errors: why the service refused; often empty.
+        message: the service's message.
+        success: whether the service did what was asked; a call raises instead of returning False.
+    """
 
     data: TokensResponseEntry | None = None
 

@@ -8,6 +8,10 @@ from stcloud.models.token_dto import TokenDto
 
 @dataclass(slots=True, repr=False)
 class TokensResponseEntry(Model):
-    """The tokens of an app, as a response's data."""
+    """The data of a :class:`TokensResponse`.
+
+    Attributes:
+        tokens: all tokens of the app.
+    """
 
     tokens: list[TokenDto] | None = None

@@ -9,7 +9,7 @@
         api = stcloud.TokensApiControllerApi(client)
         print(api.get_app_tokens1(app_id=789))
 
-PYTEST_DONT_REWRITE: pytest_stcloud comes with this package, whose asserts pytest would rewrite.
+(PYTEST_DONT_REWRITE: this line is for pytest alone.)
 """
 
 import os

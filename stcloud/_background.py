@@ -55,10 +55,7 @@ class AsyncResult(Future[R], Generic[R]):
 def submit(executor: ThreadPoolExecutor, call: Callable[[], R]) -> AsyncResult[R]:
     """Run a call on a thread of the executor."""
     result: AsyncResult[R] = AsyncResult()
-    try:
-        executor.submit(_run, result, call)
-    except RuntimeError as error:
-        raise RuntimeError("Python is ending: make the call without async_req") from error
+    executor.submit(_run, result, call)
     return result
 
 

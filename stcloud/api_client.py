@@ -274,10 +274,15 @@ class ApiClient:
             return self._call(request)
         from contextvars import copy_context  # so that a trace goes on there
 
-        from stcloud._background import submit  # rarely needed, slow to import
-
         context = copy_context()
-        return submit(self._get_executor(), lambda: context.run(self._call, request))
+        try:
+            from stcloud._background import submit  # rarely needed, slow to import
+
+            return submit(self._get_executor(), lambda: context.run(self._call, request))
+        except RuntimeError as error:  # it may have begun with the import
+            if "shutdown" not in str(error):
+                raise
+            raise RuntimeError("Python is ending: make the call without async_req") from error
 
     def _call(self, request: Request) -> Any:
         """Make a call; return what its options ask for.

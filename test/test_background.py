@@ -92,6 +92,20 @@ def test_threads_start_when_they_are_needed(
     assert threading.active_count() >= before
 
 
+def test_lack_of_threads_is_named(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's error passes as it is: nothing is ending."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    api = connect()
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        api.get_app_tokens1(sandbox.app_id, async_req=True)
+
+
 @pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_client_cannot_be_copied(
     take: Callable[[object], object], api: stcloud.TokensApiControllerApi

@@ -11,6 +11,7 @@
 
 (PYTEST_DONT_REWRITE: this line is for pytest alone.)
 """
+# Without it, pytest would rewrite the asserts of all that comes with its plugin, pytest_stcloud.
 
 import os
 import warnings

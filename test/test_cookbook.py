@@ -254,6 +254,7 @@ def test_adopting(
     token = api.create_app_token({"name": "made by hand"}, sandbox.app_id).token
     assert run("adopt.py", "1001", "shipper").stdout == "shipper 1001\nshipper: token 1001\n"
     assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
+    assert run("adopt.py", "1009", "x").stderr.endswith("error: the app has no token 1009\n")
     for name in ("shipper [new]", "shipper ", "x" * 81):
         assert "name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
     assert [each["name"] for each in sandbox.tokens()] == ["shipper"]

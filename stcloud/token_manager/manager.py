@@ -116,6 +116,7 @@ class TokenManager:
         """Return the current token of a name, None if no token has it. Changes nothing.
 
         Raises:
+            ValueError, TypeError: the name cannot be managed.
             ApiException: the list could not be read.
             TokenManagerException: the response has no list.
         """

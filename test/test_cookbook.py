@@ -339,11 +339,11 @@ def test_removing(
     for arguments, message in (
         (["1002"], "token 1002 is 'shipper', which is in NAMES"),
         (["1003"], "token 1003 is 'billing [next]', which is in NAMES"),
-        (["1009"], "the app has no token 1009"),
+        (["1004", "1009"], "the app has no token 1009"),
         (["--delete", "1001"], "token 1001 is enabled: disable it first"),
         ([], "the following arguments are required: ids"),
     ):
-        refused = run("remove.py", *(["1004"] if arguments == ["1009"] else []), *arguments)
+        refused = run("remove.py", *arguments)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert refused.stderr.endswith(f"error: {message}\n")
     assert sandbox.tokens() == before
@@ -372,6 +372,16 @@ def test_alerting(api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Ru
         manager.rotate("shipper", lambda _: 1 / 0, create=True)
     assert check() == (1, "shipper: no token\nbilling: no token\n")
     sandbox.reset()
+    sandbox.clock = partial(made_before, timedelta(hours=2))
+    with pytest.raises(ZeroDivisionError):
+        manager.rotate("shipper", lambda _: 1 / 0, create=True)
+    api.create_app_token({"name": "billing [off, delete after 2099-01-01T00:00:00Z]"}, 789)
+    shipper, overdue, billing, warning = check()[1].splitlines()
+    assert (shipper, billing) == ("shipper: no token", "billing: no token")
+    assert overdue.startswith("shipper: overdue: publish 1001 at ")
+    assert warning.startswith("billing: no token is named 'billing', though its marks are on 1002")
+    sandbox.reset()
+    sandbox.clock = lambda: datetime.now(UTC)
     manager.ensure("billing")
     manager.ensure("shipper")
     assert check() == (0, "")

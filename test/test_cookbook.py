@@ -288,18 +288,20 @@ def test_undoing(
     manager_after(since).finish_rotations()
     api.create_app_token({"name": "shipper-eu"}, sandbox.app_id)
     before = sandbox.tokens()
-    for ids in ("1009 1002", "1001 1009", "1003 1002", "1001 1003", "1001 1001"):
-        mistyped = run("undo.py", "shipper", *ids.split())
+    for token_id in ("1009", "1003"):
+        mistyped = run("undo.py", "shipper", token_id)
         assert (mistyped.returncode, mistyped.stdout) == (2, "")
-        assert re.search("of the name 'shipper'|the same token", mistyped.stderr)
+        assert mistyped.stderr.endswith(f"has no token {token_id} of the name 'shipper'\n")
+    first = run("undo.py", "shipper-eu", "1003").stderr
+    assert first.endswith("error: 'shipper-eu' has no older token with the rights of 1003\n")
     assert sandbox.tokens() == before
     api.delete_app_token1(sandbox.app_id, 1003)
-    failed = run("undo.py", "shipper", "1001", "1002")
+    failed = run("undo.py", "shipper", "1002")
     assert failed.returncode == 1
     manager_after(since + 9).finish_rotations()
     assert [token["enabled"] for token in sandbox.tokens()] == [True, True]
     (folder / "unsealed").touch()
-    assert published(run("undo.py", "shipper", "1001", "1002")) == ["shipper 1001"]
+    assert published(run("undo.py", "shipper", "1002")) == ["shipper 1001"]
     for days in (2, 4):
         manager_after(24 * days).finish_rotations()
     (state,) = (each for each in manager_after(99).status() if each.name == "shipper")
@@ -320,12 +322,38 @@ def test_undoing_a_next(
     with pytest.raises(ZeroDivisionError):
         manager.rotate("shipper", lambda _: 1 / 0)
     (folder / "unsealed").touch()
-    done = run("undo.py", "shipper", "1001", "1002")
+    done = run("undo.py", "shipper", "1002")
     assert published(done) == ["shipper 1001"]
     assert done.stdout.endswith("shipper: published 1001; remove 1002 when readers have noticed\n")
     (state,) = (each for each in manager.status() if each.name == "shipper")
     assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
     assert [token["name"] for token in sandbox.tokens()] == ["shipper", "shipper, undone"]
+
+
+def test_what_undoing_takes(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path
+) -> None:
+    """undo.py publishes the newest of the older tokens that readers had, with the same rights."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    (folder / "unsealed").touch()
+    off = "shipper [off, delete after 2099-01-01T00:00:00Z]"
+    for name, rights in (
+        (off, {}),  # 1001
+        (off, {}),  # 1002, which is taken
+        (off, {"writeable": False}),
+        ("shipper [new]", {}),
+        ("shipper [next]", {}),
+        ("shipper-eu", {}),
+        ("shipper, undone", {}),
+        ("shipper", {}),  # 1008, which is taken back
+    ):
+        rights = {"readable": True, "writeable": True, **rights}
+        api.create_app_token({"name": name, **rights}, sandbox.app_id)
+    newer = run("undo.py", "shipper", "1004")
+    assert (newer.returncode, newer.stdout) == (2, "")
+    assert newer.stderr.endswith("token 1005 is newer: only the newest can be taken back\n")
+    for _ in range(2):  # a repetition takes nothing else
+        assert published(run("undo.py", "shipper", "1008")) == ["shipper 1002"]
 
 
 def test_removing(

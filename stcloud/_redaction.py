@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -25,43 +27,71 @@ def mask_uuids(text: str) -> str:
     return re.sub(_UUID, lambda found: mask(found[0]), text)
 
 
-def without_frames(error: E) -> E:
+def without_frames(error: E, outer: BaseException | None) -> E:
     """Return an exception without the frames of where it and its causes were raised.
 
     Error trackers report the local variables of all frames: below this one they hold the API key,
-    or a response with the values of tokens.
+    or a response with the values of tokens. ``outer`` is as for :func:`linked_exceptions`.
     """
-    for linked in linked_exceptions(error):
+    for linked in linked_exceptions(error, outer):
         linked.__traceback__ = None
     return error
 
 
-def hides_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate what takes a secret: no frame of an error about its arguments shows them."""
+def hides_variables(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate what is called from outside, and may hold a secret.
+
+    The frames of what it raises stay, and show the place, but have no local variables.
+    """
 
     @wraps(function)
     def hiding(*args: P.args, **kwargs: P.kwargs) -> R:
+        outer = sys.exception()
         try:
             return function(*args, **kwargs)
-        except (TypeError, ValueError) as error:
+        except BaseException as error:
             del args, kwargs
-            raise without_frames(error) from None
+            _clear_frames(error, outer)
+            raise
 
     return hiding
 
 
-def linked_exceptions(error: BaseException) -> list[BaseException]:
-    """Return an exception and all that it came from, each once: they may form a circle.
+def _clear_frames(error: BaseException, outer: BaseException | None) -> None:
+    for linked in linked_exceptions(error, outer):
+        traceback.clear_frames(linked.__traceback__)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it was raised from.
 
     urllib3 keeps some of them among the arguments alone.
     """
+    return _reachable(error, lambda one: (one.__cause__, *one.args), None)
+
+
+def linked_exceptions(error: BaseException, outer: BaseException | None) -> list[BaseException]:
+    """Return an exception, all that it was raised from, and all that was handled meanwhile.
+
+    ``outer`` is what the caller handled when the call began. Python links it, too, but it is the
+    caller's, and is left alone.
+    """
+    return _reachable(error, lambda one: (one.__cause__, one.__context__, *one.args), outer)
+
+
+def _reachable(
+    error: BaseException,
+    links: Callable[[BaseException], Iterable[object]],
+    outer: BaseException | None,
+) -> list[BaseException]:
+    """Return an exception and all that its links lead to, each once: they may form a circle."""
     found: list[BaseException] = [error]
     for one in found:
-        candidates = (one.__cause__, one.__context__, *one.args)
         found += [
             other
-            for other in candidates
-            if isinstance(other, BaseException) and not any(other is known for known in found)
+            for other in links(one)
+            if isinstance(other, BaseException)
+            and not any(other is known for known in [*found, outer])
         ]
     return found
 

@@ -46,20 +46,25 @@ def to_jsonable(value: Any) -> Any:
 
     Raises:
         TypeError: something else is among them, or a model's field has the wrong type.
-        ValueError: a field has a value that cannot be sent.
+        ValueError: a field has a value that cannot be sent, or a container contains itself.
     """
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise ValueError("what contains itself has no place in JSON") from None
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Enum):  # also one that is a str, which shows its name
-        return to_jsonable(value.value)
+        return _plain(value.value)
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):
         return _model_to_json(value, type(value).__name__)
     if isinstance(value, Mapping):
-        return {
-            str(key): to_jsonable(item) for key, item in cast("Mapping[object, Any]", value).items()
-        }
+        return {str(key): _plain(item) for key, item in cast("Mapping[object, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [to_jsonable(item) for item in cast("Iterable[Any]", value)]
+        return [_plain(item) for item in cast("Iterable[Any]", value)]
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in JSON")
@@ -84,10 +89,12 @@ def serialize_body(model: type[Model], value: object) -> dict[str, Any]:
 
 def _model_to_json(value: Model, place: str) -> dict[str, Any]:
     try:
-        return value.to_json()
+        document = value.to_json()
     except FieldError as error:
         kind = TypeError if isinstance(error, FieldTypeError) else ValueError
-        raise kind(f"{place}.{error}") from error
+        raise kind(f"{place}.{error}") from None
+    plain: dict[str, Any] = to_jsonable(document)  # additional_properties may hold anything
+    return plain
 
 
 def path(
@@ -113,7 +120,7 @@ def path(
     if "{" in filled:
         raise ValueError(f"path_params lacks a parameter of {template!r}")
     if not filled.startswith("/") or not _validators.is_printable_ascii(filled):
-        raise ValueError(f"resource_path must be an ASCII path from '/' on, not {template!r}")
+        raise ValueError("resource_path must be an ASCII path from '/' on, not a URL")
     encoded = urlencode(list(_query_pairs(_validators.pairs("query_params", query))))
     return f"{filled}?{encoded}" if encoded else filled
 

@@ -128,7 +128,11 @@ def proxy_url(name: str, value: object) -> str:
 
 def _is_host(name: str, in_brackets: bool) -> bool:
     """Whether a URL may have this as its host: an IPv6 address in brackets, or another name."""
-    return bool(ip_address(name)) if in_brackets else bool(re.fullmatch(r"[\w.-]+", name))
+    return (
+        bool(ip_address(name))
+        if in_brackets
+        else bool(re.fullmatch(r"([\w-]{1,63}\.)*[\w-]{1,63}\.?", name))
+    )
 
 
 def is_plain_http(address: str) -> bool:
@@ -146,7 +150,7 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """One of these words, in any case."""
     if isinstance(value, str) and value.upper() in allowed:
         return value.upper()
-    raise ValueError(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+    raise ValueError(f"{name} must be {' or '.join(allowed)}")  # the value may be a key
 
 
 def instance(name: str, value: object, kind: type[T]) -> T:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 from stcloud import _response, _serialization, _validators, logs, models
-from stcloud._redaction import hides_arguments, without_frames
+from stcloud._redaction import hides_variables, without_frames
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
@@ -46,7 +46,7 @@ class ApiClient:
         cookie: the value of a Cookie header to send with every request.
     """
 
-    @hides_arguments
+    @hides_variables
     def __init__(
         self,
         configuration: Configuration | None = None,
@@ -82,7 +82,7 @@ class ApiClient:
         return self._default_headers
 
     @default_headers.setter
-    @hides_arguments
+    @hides_variables
     def default_headers(self, headers: Mapping[str, str]) -> None:
         self._default_headers = HeaderDict("default_headers", headers)
 
@@ -101,11 +101,11 @@ class ApiClient:
         return self.default_headers.get("Cookie") or None
 
     @cookie.setter
-    @hides_arguments
+    @hides_variables
     def cookie(self, value: str | None) -> None:
         self.set_default_header("Cookie", value)
 
-    @hides_arguments
+    @hides_variables
     def set_default_header(self, header_name: str, header_value: str | None) -> None:
         """Send a header with every request, or no longer if its value is None.
 
@@ -119,6 +119,7 @@ class ApiClient:
                 del self.default_headers[name]
         self.default_headers[header_name] = header_value
 
+    @hides_variables
     def call_api(  # noqa: PLR0913, PLR0917  # the signature that generated code relies on
         self,
         resource_path: str,
@@ -180,25 +181,20 @@ class ApiClient:
             "_request_timeout": _request_timeout,
             "_return_http_data_only": _return_http_data_only,
         }
+        for name, value in unused.items():
+            _validators.empty(name, value)
+        verb = _validators.method("method", method)
         safe = self.configuration.safe_chars_for_path_param
-        try:
-            for name, value in unused.items():
-                _validators.empty(name, value)
-            verb = _validators.method("method", method)
-            path = _serialization.path(resource_path, path_params, query_params, safe)
-            request = Request(
-                f"{verb} {resource_path}",
-                {},
-                verb,
-                path,
-                *self._encode(header_params, _serialization.to_jsonable(body)),
-                _response_model(response_type),
-                self._parse_options("call_api", options, data_only=False),
-            )
-        except (TypeError, ValueError) as error:
-            raise without_frames(error) from None
-        finally:
-            header_params = body = None  # this frame would show a key or a token in them
+        path = _serialization.path(resource_path, path_params, query_params, safe)
+        request = Request(
+            f"{verb} {resource_path}",
+            {},
+            verb,
+            path,
+            *self._encode(header_params, _serialization.to_jsonable(body)),
+            _response_model(response_type),
+            self._parse_options("call_api", options, data_only=False),
+        )
         if auth_settings is None or auth_settings:
             self._authorize(request.headers)
         return self._execute(request)
@@ -255,7 +251,7 @@ class ApiClient:
         model = operation.body_model
         data = None if model is None else _serialization.serialize_body(model, arguments["body"])
         headers, content = self._encode(None, data)
-        self._authorize(headers)  # last, so that no frame of an error above holds the key
+        self._authorize(headers)
         return Request(
             operation.name,
             ids,
@@ -278,7 +274,8 @@ class ApiClient:
         try:
             from stcloud._background import submit  # rarely needed, slow to import
 
-            return submit(self._get_executor(), lambda: context.run(self._call, request))
+            call = hides_variables(self._call)
+            return submit(self._get_executor(), lambda: context.run(call, request))
         except RuntimeError as error:  # it may have begun with the import
             if "shutdown" not in str(error):
                 raise
@@ -335,13 +332,14 @@ class ApiClient:
     ) -> tuple[Any, RawResponse]:
         """Make one attempt; return the data of its response, and the response."""
         attempt_log = logs.AttemptLog(request.method, request.path, attempt)
+        outer = sys.exception()
         try:
             response = self.rest_client.request(request, timeouts)
             data = self._process_response(request, response, attempt_log)
         except ApiException as error:
             _redact_key(error, request)
             attempt_log.finish(error.status or error)
-            raise without_frames(error) from error.__cause__
+            raise without_frames(error, outer) from error.__cause__
         attempt_log.finish(response.status)
         return data, response
 
@@ -406,6 +404,7 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @hides_variables
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Return what JSON can hold of models, dates and containers of them.
 
@@ -451,6 +450,8 @@ class ApiClient:
         if value:
             headers[AUTHORIZATION] = value
         elif AUTHORIZATION not in headers:
+            if self.configuration.api_key:
+                raise ValueError("api_key has no item 'Authorization', which the API key is")
             raise ValueError(
                 "there is no API key: give one with Configuration(api_key=...), "
                 "configuration.api_key['Authorization'] or the variable SEMATEXT_API_KEY"

@@ -27,7 +27,7 @@ from typing import (
 )
 
 from stcloud import _validators
-from stcloud._redaction import hides_arguments
+from stcloud._redaction import hides_variables
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
@@ -56,23 +56,27 @@ class HeaderDict(UserDict[str, str]):
     Bytes are decoded. None and the empty text mean no value.
     """
 
-    @hides_arguments
+    @hides_variables
     def __init__(self, owner: str, texts: HeaderMapping) -> None:
         self.owner = owner
         super().__init__(texts)
 
-    @hides_arguments
+    @hides_variables
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
         name = _validators.header_name(f"a name in {self.owner}", name)
         place = f"{self.owner}[{name!r}]"
         self.data[name] = _validators.header_text(place, value) if value else ""
 
-    @hides_arguments
+    if not TYPE_CHECKING:  # a type checker takes the base class's
+        setdefault = hides_variables(UserDict.setdefault)
+        update = hides_variables(UserDict.update)
+
+    @hides_variables
     def __ior__(self, other: Any) -> Self:  # type: ignore[override]
         self.update(other)  # UserDict's own would go around the checks
         return self
 
-    @hides_arguments
+    @hides_variables
     def __or__(self, other: Any) -> Any:
         return HeaderDict(self.owner, self.data | dict(other))
 
@@ -379,7 +383,7 @@ class Configuration(Settings):
     if not TYPE_CHECKING:  # a type checker draws the signature from the settings
         __signature__ = _Signature()
 
-        @hides_arguments
+        @hides_variables
         def __init__(self, **settings: Any) -> None:
             for name in settings.keys() - _SETTINGS.keys():
                 raise TypeError(_no_setting(name))
@@ -394,7 +398,7 @@ class Configuration(Settings):
                 if name in passed:
                     setattr(self, name, passed[name])
 
-        @hides_arguments
+        @hides_variables
         def __setattr__(self, name: str, value: object) -> None:
             if name not in _SETTINGS:
                 raise AttributeError(_no_setting(name))

@@ -20,6 +20,8 @@ from stcloud.sandbox import Sandbox
 
 Respond = Callable[..., None]
 KEY = "0123abcd-made-up-key"
+ENDLESS: dict[str, Any] = {}
+ENDLESS["n"] = ENDLESS
 
 
 @pytest.fixture
@@ -218,6 +220,7 @@ def test_safe_characters_of_path_parameters(
         (float("inf"), ValueError, "NaN and infinity have"),
         ("\ud800", ValueError, "lone surrogates have"),
         (object(), TypeError, "object has"),
+        (ENDLESS, ValueError, "what contains itself has"),
     ],
 )
 def test_what_json_cannot_hold_is_refused(
@@ -228,9 +231,32 @@ def test_what_json_cannot_hold_is_refused(
     what: str,
 ) -> None:
     """Numbers that JSON has not, and what else it cannot hold, are not sent."""
-    with pytest.raises(kind, match=f"^{what} no place in JSON$"):
-        client.call_api("/x", "POST", body=[{"n": value}])
+    extended = stcloud.CreateTokenDto("x", additional_properties={"n": value})
+    api = stcloud.TokensApiControllerApi(client)
+    for call in (
+        lambda: client.call_api("/x", "POST", body=[{"n": value}]),
+        lambda: api.create_app_token(extended, 5),
+    ):
+        with pytest.raises(kind, match=f"^{what} no place in JSON$"):
+            call()
     assert httpserver.log == []
+
+
+def test_field_of_ones_own_is_sent_as_others_are(
+    remote: stcloud.TokensApiControllerApi, respond: Respond, httpserver: HTTPServer
+) -> None:
+    """A date, for example."""
+    respond('{"success": true}')
+    extra = {"until": datetime(2026, 1, 2, tzinfo=UTC)}
+    remote.create_app_token(stcloud.CreateTokenDto(additional_properties=extra), 5)
+    assert httpserver.log[-1][0].json == {"until": "2026-01-02T00:00:00+00:00"}
+
+
+def test_key_under_another_name_is_explained(remote: stcloud.TokensApiControllerApi) -> None:
+    """It would never be sent."""
+    remote.api_client.configuration.api_key = {"apiKey": KEY}
+    with pytest.raises(ValueError, match=r"^api_key has no item 'Authorization'"):
+        remote.get_app_tokens1(5)
 
 
 def test_sanitize_makes_plain_data(client: stcloud.ApiClient) -> None:

@@ -1,6 +1,5 @@
 """Nothing is sent after the deadline, every wait ends with it, and each text names its limit."""
 
-import gc
 import select
 import signal
 import socket
@@ -237,12 +236,13 @@ def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str
             scheme = "https" if while_ == "the handshake" else "http"
             api = connected(f"{scheme}://127.0.0.1:{address[1]}", retries=3)
             signal.setitimer(signal.ITIMER_REAL, 0.3)
-            with closing(api.api_client), pytest.raises(kind, match="of the handler") as raised:
+            with (
+                warnings.catch_warnings(action="ignore", category=ResourceWarning),
+                closing(api.api_client),
+                pytest.raises(kind, match="of the handler") as raised,
+            ):  # SSLSocket.__init__ leaves its socket open for what is no OSError
                 api.get_app_tokens1(5)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     assert type(raised.value) is kind
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        del raised  # SSLSocket.__init__ leaves its socket open for what is no OSError
-        gc.collect()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from scripted_server import Reply, ScriptedServer
 
 import stcloud
 from stcloud import exceptions
@@ -278,3 +279,23 @@ def test_docstring_draws_the_whole_tree() -> None:
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, ApiException) and kind is not ApiException:
             assert column(kind) > column(kind.__mro__[1])
+
+
+@pytest.mark.parametrize("kind", [stcloud.TimeoutException, TimeoutError])
+def test_failure_is_not_mistaken_for_what_the_caller_handles(kind: type[Exception]) -> None:
+    """Python links the two, but only one is the call's."""
+    settings: Any = {"api_key": KEY, "retries": 0, "read_timeout": 0.2}
+    with (
+        ScriptedServer(Reply(b"", "hang")) as slow,
+        ScriptedServer(Reply(b"", "close")) as short,
+        stcloud.ApiClient(stcloud.Configuration(host=slow.url, **settings)) as first,
+        stcloud.ApiClient(stcloud.Configuration(host=short.url, **settings)) as second,
+    ):
+        try:
+            if kind is TimeoutError:
+                raise TimeoutError("of the caller")
+            Api(first).get_app_tokens1(5)
+        except kind:
+            error = failure(Api(second))
+    assert type(error) is stcloud.ConnectionException
+    assert "the server closed the connection without a response" in str(error)

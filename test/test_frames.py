@@ -1,10 +1,11 @@
 """Error trackers report the local variables of frames: none of ours holds a key or a token."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from scripted_server import Reply, ScriptedServer, response, unused_address
@@ -116,6 +117,76 @@ def bad_cookie() -> None:
     stcloud.ApiClient(stcloud.Configuration(), cookie=f"{KEY}\n")
 
 
+def slip_in_a_setting() -> None:
+    stcloud.Configuration().apikey = KEY  # type: ignore[attr-defined]
+
+
+def bad_update_of_keys() -> None:
+    stcloud.Configuration().api_key.update({"Authorization": f"{KEY}\n"})
+
+
+def bad_default_of_keys() -> None:
+    stcloud.Configuration().api_key.setdefault("Authorization", f"{KEY}\n")
+
+
+def token_as_id() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.delete_app_token1(5, TOKEN)
+
+
+def token_as_body() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.update_app_token_with_http_info({"token": TOKEN}, 5, 7)
+
+
+def token_in_a_query() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.call_api("/x", "GET", query_params={"token": TOKEN, "x": object()})
+
+
+def token_in_a_path() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.call_api("/{a}/{b}", "GET", path_params={"a": TOKEN, "b": None})
+
+
+def token_that_is_sanitized() -> None:
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.sanitize_for_serialization({"token": TOKEN, "x": object()})
+
+
+def field_that_comes_twice() -> None:
+    stcloud.TokenDto.from_dict({"token": TOKEN, "createdAt": None, "created_at": None})
+
+
+class Interruption(BaseException):
+    """As Ctrl-C, or a worker's soft time limit."""
+
+
+def interrupted() -> None:
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with (
+            ScriptedServer(Reply(b"", "hang")) as server,
+            closing((api := connected(server.url)).api_client),
+        ):
+            api.create_app_token({"name": "x"}, 5)
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+
+
+def broken_in_the_background() -> None:
+    def parse(*_: object) -> NoReturn:
+        raise LookupError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stcloud._response.parse_success", parse)
+        replied(response(UNREADABLE), async_req=True)()
+
+
 CASES = {
     "refused": refused,
     "name not found": no_such_host,
@@ -145,6 +216,17 @@ CASES = {
     "default header that cannot be sent": bad_default_header,
     "header of a client that cannot be sent": bad_header_of_a_client,
     "cookie that cannot be sent": bad_cookie,
+    "setting that does not exist": slip_in_a_setting,
+    "key that is updated": bad_update_of_keys,
+    "key that is a default": bad_default_of_keys,
+    "token as an id": token_as_id,
+    "token as a body": token_as_body,
+    "token in a query": token_in_a_query,
+    "token in a path": token_in_a_path,
+    "token that is sanitized": token_that_is_sanitized,
+    "field that comes twice": field_that_comes_twice,
+    "interrupted": interrupted,
+    "unexpected, in the background": broken_in_the_background,
 }
 
 
@@ -159,7 +241,15 @@ def frames(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
         traceback: TracebackType | None = cause.__traceback__
         while traceback is not None:
             name = str(traceback.tb_frame.f_globals.get("__name__"))
-            if name.partition(".")[0] in ("stcloud", "urllib3", "http", "json"):
+            if name.partition(".")[0] in (
+                "stcloud",
+                "urllib3",
+                "http",
+                "json",
+                "socket",
+                "collections",
+                "_collections_abc",
+            ):
                 yield f"{name}:{traceback.tb_lineno}", dict(traceback.tb_frame.f_locals)
             traceback = traceback.tb_next
 
@@ -167,13 +257,51 @@ def frames(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", CASES)
 def test_no_frame_holds_a_secret(name: str) -> None:
     """Neither as a local variable, nor within one that a tracker unfolds."""
-    with pytest.raises((stcloud.ApiException, ValueError, TypeError)) as raised:
+    mistakes = (ValueError, TypeError, AttributeError, LookupError)
+    with pytest.raises((stcloud.ApiException, *mistakes, Interruption)) as raised:
         CASES[name]()
     for place, variables in frames(raised.value):
         for variable, value in variables.items():
             shown = unfolded(value)
             assert KEY not in shown, (place, variable)
             assert TOKEN not in shown, (place, variable)
+
+
+def test_place_of_an_unexpected_error_is_shown() -> None:
+    """Its frames stay, without variables."""
+
+    def refresh(_: object) -> None:
+        raise KeyError
+
+    with closing((api := connected("http://127.0.0.1:9")).api_client):
+        api.api_client.configuration.refresh_api_key_hook = refresh
+        with pytest.raises(KeyError) as raised:
+            api.get_app_tokens1(5)
+    names = [each.name for each in raised.traceback]
+    assert names[-3:] == ["_authorize", "get_api_key_with_prefix", "refresh"]
+    assert not raised.traceback[-1].frame.f_locals
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error_that_the_caller_handles_is_left_alone(name: str) -> None:
+    """A call that fails meanwhile takes no frames and no variables from it."""
+
+    def fail() -> None:
+        here = "of the caller"
+        raise LookupError(here)
+
+    def handle() -> None:
+        try:
+            fail()
+        except LookupError:
+            with suppress(BaseException):
+                CASES[name]()
+            raise
+
+    with pytest.raises(LookupError) as raised:
+        handle()
+    place = raised.traceback[-1]
+    assert (place.name, place.frame.f_locals) == ("fail", {"here": "of the caller"})
 
 
 def unfolded(value: object) -> str:
@@ -241,4 +369,4 @@ def test_circle_of_causes_is_walked_once() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__context__, second.__cause__ = second, first
     second.args = (first,)
-    assert linked_exceptions(first) == [first, second]
+    assert linked_exceptions(first, None) == [first, second]

@@ -458,3 +458,8 @@ def test_items_that_are_null_are_left_out() -> None:
     """The service may list one."""
     document = {"data": {"tokens": [None, {"id": 1}]}}
     assert stcloud.TokensResponse.from_json(document).tokens == [stcloud.TokenDto(id=1)]
+
+
+def test_model_that_is_being_made_can_be_shown() -> None:
+    """A debugger or an error tracker meets it in a frame."""
+    assert repr(TokenDto.__new__(TokenDto)) == "TokenDto(...)"

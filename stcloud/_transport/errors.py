@@ -10,7 +10,7 @@ from http.client import HTTPException, IncompleteRead
 from urllib3 import exceptions as failures
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from stcloud._redaction import linked_exceptions
+from stcloud._redaction import causes
 from stcloud._transport.timeouts import LimitReached
 from stcloud.exceptions import ConnectionException, TimeoutException
 from stcloud.retry import Outcome
@@ -63,7 +63,7 @@ def is_foreign(error: BaseException) -> bool:
 
 def foreign_cause(error: BaseException) -> BaseException | None:
     """Return the foreign exception that urllib3 took for a failure of its own, if it is one."""
-    return next((cause for cause in linked_exceptions(error) if is_foreign(cause)), None)
+    return next((cause for cause in causes(error) if is_foreign(cause)), None)
 
 
 def is_permanent_connect_error(error: Exception) -> bool:
@@ -84,7 +84,7 @@ def outcome_for_failure(error: Exception) -> Outcome:
     # TLS 1.3 servers refuse a client's certificate only after the client has begun to send
     refused = any(
         isinstance(cause, (ssl.SSLError, failures.SSLError)) and re.search(_ALERT, str(cause))
-        for cause in linked_exceptions(error)
+        for cause in causes(error)
     )
     settled = refused or isinstance(error, _NON_RETRYABLE)
     return Outcome.FINAL if settled else Outcome.UNKNOWN
@@ -94,9 +94,7 @@ def map_exception(
     error: Exception, peer: str, outcome: Outcome, *, is_connecting: bool = False
 ) -> ConnectionException:
     """Return the exception of a failure, which names the peer that failed."""
-    root = next(
-        (cause for cause in linked_exceptions(error) if isinstance(cause, LimitReached)), error
-    )
+    root = next((cause for cause in causes(error) if isinstance(cause, LimitReached)), error)
     kind, words = next(
         (kind, words) for cause, kind, words in _EXCEPTION_MAP if isinstance(root, cause)
     )

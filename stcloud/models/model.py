@@ -21,7 +21,7 @@ from typing import (
     get_type_hints,
 )
 
-from stcloud._redaction import masked
+from stcloud._redaction import hides_variables, masked
 from stcloud.models._codecs import (
     CODECS,
     Codec,
@@ -106,6 +106,7 @@ class Model:
         return models
 
     @classmethod
+    @hides_variables
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make a model of a mapping from attribute names or JSON names, as :meth:`to_dict` returns.
 
@@ -162,7 +163,10 @@ class Model:
         return ((each.name, getattr(self, each.name)) for each in _schema(type(self)))
 
     def __repr__(self) -> str:
-        return self.to_str()
+        try:
+            return self.to_str()
+        except AttributeError:
+            return f"{type(self).__name__}(...)"  # it is being made
 
 
 class _Field:

@@ -119,6 +119,9 @@ def test_refresh_hook_gives_a_fresh_key() -> None:
     [
         ("region", "mars", ValueError),
         ("region", 1, ValueError),
+        ("region", "secret-word", ValueError),
+        ("host", "https://a..example", ValueError),
+        ("host", f"https://{'a' * 64}.example", ValueError),
         ("host", "apps.sematext.com", ValueError),
         ("host", "ftp://apps.sematext.com", ValueError),
         ("host", "https://", ValueError),

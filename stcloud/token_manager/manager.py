@@ -55,6 +55,11 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _fingerprint(token: TokenDto | None) -> str | None:
+    value = token.token if token is not None else None
+    return sha256(value.encode()).hexdigest()[:12] if value else None
+
+
 class _App(NamedTuple):
     """The app whose tokens are managed, and how."""
 
@@ -422,11 +427,10 @@ class _ManagerCall:
         self, step: str, token: TokenDto | None, attempts: int, error: BaseException | None = None
     ) -> None:
         """Report a step to the log and the observer."""
-        token_id, value = (token.id, token.token) if token is not None else (None, None)
-        fingerprint = sha256(value.encode()).hexdigest()[:12] if value else None
+        token_id = token.id if token is not None else None
         outcome = "done" if error is None else type(error).__name__
         subject = self._operation, self._name, step
-        event = Event(*subject, self._app.app_id, token_id, fingerprint, attempts, outcome)
+        event = Event(*subject, self._app.app_id, token_id, _fingerprint(token), attempts, outcome)
         if error is None:
             self.done.append(Step(step, token_id, self._app.now()))
         extra = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}

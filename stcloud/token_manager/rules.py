@@ -129,8 +129,8 @@ def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
             dated.append(("disable", token, token.created_at + ABANDONED))
     for token in group.of_kind("next"):  # before the [old] ones, whose names say what was published
         date = max((end for newer, end in group.successors if newer > id_of(token)), default=None)
-        step = "disable" if date else "publish"
-        dated.append((step, token, date or token.created_at or now))
+        step = "publish" if id_of(token) > id_of(current) else "retire"
+        dated.append(("disable", token, date) if date else (step, token, token.created_at or now))
     dated += [("disable", token, date) for token, date in group.dated("old")]
     dated += [("retire", token, now) for token in group.of_kind("named") if token is not current]
     return [Step(step, token.id, date) for step, token, date in dated]
@@ -192,6 +192,7 @@ def drift(token: TokenDto, wanted: Mapping[str, object]) -> dict[str, Any]:
 
 def require_rights(token: TokenDto, wanted: Mapping[str, bool]) -> None:
     """Raise TokenDriftException if a token has other rights."""
+    rights(token)
     found = drift(token, wanted)
     if found:
         made = ", ".join(f"{name}={value}" for name, value in found.items())
@@ -202,6 +203,8 @@ def require_rights(token: TokenDto, wanted: Mapping[str, bool]) -> None:
 
 def require_enabled(token: TokenDto, advice: str) -> None:
     """Raise TokenDriftException if a token is disabled."""
+    if token.enabled is None:
+        raise TokenManagerException(f"the service leaves out whether token {token.id} is enabled")
     if not token.enabled:
         text = f"token {token.id}, {token.name!r}, is disabled: find out why, then {advice}"
         raise TokenDriftException(text, {"enabled": True}, {"enabled": token.enabled})

@@ -8,6 +8,7 @@ from managed_tokens import DAY, HOUR, NAME, Service, create
 import stcloud
 from stcloud import TokenManager
 from stcloud.sandbox import Sandbox
+from stcloud.sandbox.store import Store
 
 
 def test_find_finds_what_has_the_name(
@@ -143,3 +144,25 @@ def test_bad_durations_are_refused(
             manager.rotate(NAME, print, overlap=wrong)
         with pytest.raises(error, match="keep_disabled must"):
             TokenManager(api, 789, keep_disabled=wrong)
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("readable", "the service leaves out the rights of token 1001"),
+        ("enabled", "the service leaves out whether token 1001 is enabled"),
+    ],
+)
+def test_what_the_service_leaves_out_is_no_drift(
+    manager: TokenManager, monkeypatch: pytest.MonkeyPatch, field: str, problem: str
+) -> None:
+    """Nobody can pass None for it."""
+    manager.ensure(NAME)
+    tokens = Store.tokens
+    monkeypatch.setattr(
+        Store, "tokens", lambda *ids: [{**token, field: None} for token in tokens(*ids)]
+    )
+    for call in (manager.ensure, lambda name: manager.rotate(name, print)):
+        with pytest.raises(stcloud.TokenManagerException) as raised:
+            call(NAME)
+        assert str(raised.value) == problem

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -127,3 +128,16 @@ def test_rotation_that_has_succeeded_is_no_failure(
     service.sandbox.clear_faults()
     manager.finish_rotations()
     assert service.kinds == [("named", True), ("off", False)]
+
+
+def test_failed_observer_is_logged_without_the_value(
+    api: stcloud.TokensApiControllerApi, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Error trackers report the local variables of its frames."""
+    TokenManager(api, service.sandbox.app_id, observer=fail).ensure(NAME)
+    values = [token["token"] for token in service.tokens]
+    tracebacks = [record.exc_info[2] for record in caplog.records if record.exc_info]
+    assert len(tracebacks) == 2
+    for traceback in tracebacks:
+        for frame, _ in walk_tb(traceback):
+            assert not any(value in repr(frame.f_locals) for value in values)

@@ -10,7 +10,7 @@ import sqlite3
 import ssl
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from stcloud.sandbox import Sandbox
@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the sandbox as the command line says, until SIGINT or SIGTERM."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in a script's background
-        signal.signal(number, signal.default_int_handler)
+    _on_signals(_stop)
     try:
         _serve(options, _tls(parser, options.cert, options.key))
     except KeyboardInterrupt:
@@ -42,6 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _give_up(parser, f"cannot listen on {options.host} port {options.port}: {error}")
     except ValueError as error:
         _give_up(parser, str(error))
+
+
+def _on_signals(handler: Callable[..., None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in a script's background
+        signal.signal(number, handler)
+
+
+def _stop(*_: object) -> NoReturn:
+    _on_signals(lambda *_: None)  # another one would interrupt the end
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,6 +66,16 @@ def test_greeting_tells_how_to_reach_and_stop_it(number: signal.Signals, tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_several_signals_end_it_as_one_does() -> None:
+    """A terminal and a supervisor may send one each."""
+    for _ in range(5):
+        with running() as (process, _url, _greeting):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+                process.send_signal(number)
+            printed, logged = process.communicate()
+        assert (process.returncode, printed, logged) == (0, "Stopped.\n", "")
+
+
 def test_tls_is_served(tmp_path: Path) -> None:
     """With a certificate and its key the command serves HTTPS, and says so."""
     authority = trustme.CA()

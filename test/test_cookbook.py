@@ -255,8 +255,10 @@ def test_adopting(
     assert run("adopt.py", "1001", "shipper").stdout == "shipper 1001\nshipper: token 1001\n"
     assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
     assert run("adopt.py", "1009", "x").stderr.endswith("error: the app has no token 1009\n")
+    taken = run("adopt.py", "1001", "billing").stderr
+    assert taken.endswith("error: token 1001 is 'shipper', which is in NAMES\n")
     for name in ("shipper [new]", "shipper ", "x" * 81):
-        assert "name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
+        assert "error: name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
     assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
     api.update_app_token({"enabled": False}, sandbox.app_id, 1001)
     disabled = run("adopt.py", "1001", "shipper")
@@ -347,8 +349,8 @@ def test_what_undoing_takes(
         ("shipper, undone", {}),
         ("shipper", {}),  # 1008, which is taken back
     ):
-        rights = {"readable": True, "writeable": True, **rights}
-        api.create_app_token({"name": name, **rights}, sandbox.app_id)
+        body = {"name": name, "readable": True, "writeable": True, **rights}
+        api.create_app_token(body, sandbox.app_id)
     newer = run("undo.py", "shipper", "1004")
     assert (newer.returncode, newer.stdout) == (2, "")
     assert newer.stderr.endswith("token 1005 is newer: only the newest can be taken back\n")
@@ -378,7 +380,7 @@ def test_removing(
     for _ in range(2):  # a repetition deletes nothing
         assert run("remove.py", "1001", "1004").stdout == "1001 disabled\n1004 disabled\n"
         assert [token["enabled"] for token in sandbox.tokens()] == [False, True, True, False]
-    assert run("remove.py", "--delete", "1001").stdout == "1001 deleted\n"
+    assert run("remove.py", "--delete", "1001", "1001").stdout == "1001 deleted\n"
     assert [token["id"] for token in sandbox.tokens()] == [1002, 1003, 1004]
 
 

@@ -55,7 +55,11 @@ class AsyncResult(Future[R], Generic[R]):
 def submit(executor: ThreadPoolExecutor, call: Callable[[], R]) -> AsyncResult[R]:
     """Run a call on a thread of the executor."""
     result: AsyncResult[R] = AsyncResult()
-    executor.submit(_run, result, call)
+    try:
+        executor.submit(_run, result, call)
+    except RuntimeError:  # no thread can be started, but another one may take the call
+        if result.cancel():
+            raise
     return result
 
 

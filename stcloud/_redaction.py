@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-E = TypeVar("E", bound=BaseException)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -27,15 +26,14 @@ def mask_uuids(text: str) -> str:
     return re.sub(_UUID, lambda found: mask(found[0]), text)
 
 
-def without_frames(error: E, outer: BaseException | None) -> E:
-    """Return an exception without the frames of where it and its causes were raised.
+def remove_frames(error: BaseException, outer: BaseException | None) -> None:
+    """Remove the frames of where an exception and its causes were raised.
 
     Error trackers report the local variables of all frames: below this one they hold the API key,
     or a response with the values of tokens. ``outer`` is as for :func:`linked_exceptions`.
     """
     for linked in linked_exceptions(error, outer):
         linked.__traceback__ = None
-    return error
 
 
 def hides_variables(function: Callable[P, R]) -> Callable[P, R]:

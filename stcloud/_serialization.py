@@ -51,7 +51,9 @@ def to_jsonable(value: Any) -> Any:
     try:
         return _plain(value)
     except RecursionError:
-        raise ValueError("what contains itself has no place in JSON") from None
+        raise ValueError(
+            "what contains itself, or is nested too deeply, has no place in JSON"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

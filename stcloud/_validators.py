@@ -147,7 +147,7 @@ def is_plain_http(address: str) -> bool:
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
-    """One of these words, in any case."""
+    """One of these words, also in small letters."""
     if isinstance(value, str) and value.upper() in allowed:
         return value.upper()
     raise ValueError(f"{name} must be {' or '.join(allowed)}")  # the value may be a key
@@ -274,7 +274,7 @@ def identifier(name: str, value: object) -> int:
 
 
 def method(name: str, value: object) -> str:
-    """An HTTP method, in any case."""
+    """An HTTP method, also in small letters."""
     verb = text(name, value)
     if verb.isascii() and verb.isalpha():
         return verb.upper()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 from stcloud import _response, _serialization, _validators, logs, models
-from stcloud._redaction import hides_variables, without_frames
+from stcloud._redaction import hides_variables, remove_frames
+from stcloud._signals import raised_by_handler
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
 from stcloud.models.model import Model, is_model
@@ -114,9 +115,9 @@ class ApiClient:
             TypeError: one of them is not a str.
         """
         _validators.header_name("header_name", header_name)
-        for name in list(self.default_headers):
+        for name in list(self.default_headers.data):
             if name.lower() == header_name.lower():
-                del self.default_headers[name]
+                self.default_headers.pop(name, None)  # another thread may be quicker
         self.default_headers[header_name] = header_value
 
     @hides_variables
@@ -290,10 +291,9 @@ class ApiClient:
         with logs.CallLog(request.operation, request.ids) as call_log:
             try:
                 data, headers = self._send(request, call_log)
-            except ApiException:
-                raise
-            except BaseException:  # Ctrl-C, for example: any connection may be in any state
-                self.rest_client.reset_pools()
+            except BaseException as error:
+                if not isinstance(error, ApiException) or raised_by_handler(error):
+                    self.rest_client.reset_pools()  # any connection may be in any state
                 raise
         if request.options.data_only:
             return data
@@ -311,6 +311,8 @@ class ApiClient:
             try:
                 data, response = self._send_once(request, timeouts, retry_state.attempts)
             except ApiException as error:
+                if raised_by_handler(error):
+                    raise
                 wait = error.plan_retry(retry_state, timeouts.remaining())
                 if wait is None:
                     call_log.status = error.status
@@ -337,9 +339,12 @@ class ApiClient:
             response = self.rest_client.request(request, timeouts)
             data = self._process_response(request, response, attempt_log)
         except ApiException as error:
+            if raised_by_handler(error):
+                raise
             _redact_key(error, request)
             attempt_log.finish(error.status or error)
-            raise without_frames(error, outer) from error.__cause__
+            remove_frames(error, outer)
+            raise
         attempt_log.finish(response.status)
         return data, response
 
@@ -352,8 +357,8 @@ class ApiClient:
             return response
         try:
             content = self.rest_client.read(response)
-        except ConnectionException:
-            if succeeded:
+        except ConnectionException as error:
+            if succeeded or raised_by_handler(error):
                 raise
             content = b""  # the status says enough
         attempt_log.size = len(content)
@@ -375,7 +380,8 @@ class ApiClient:
     def close(self) -> None:
         """Wait for the calls made with ``async_req``, and close the connections.
 
-        A later call opens new ones.
+        A later call opens new ones. Not for signal handlers, if the program makes calls with
+        ``async_req``: one that waits for a thread can wait for ever. Let it raise an exception.
         """
         self._reset_after_fork()
         with self._executor_lock:
@@ -434,7 +440,9 @@ class ApiClient:
         self, overrides: Mapping[str, str] | None, data: object
     ) -> tuple[dict[str, str], bytes | None]:
         """Return the headers, without the key, and the body."""
-        headers = {name.title(): text for name, text in self.default_headers.data.items() if text}
+        headers = {
+            name.title(): text for name, text in self.default_headers.data.copy().items() if text
+        }
         if overrides is not None:
             checked = dict(_validators.pairs("header_params", overrides))
             for name, text in HeaderDict("header_params", checked).items():
@@ -450,7 +458,7 @@ class ApiClient:
         if value:
             headers[AUTHORIZATION] = value
         elif AUTHORIZATION not in headers:
-            if self.configuration.api_key:
+            if self.configuration.api_key and AUTHORIZATION not in self.configuration.api_key:
                 raise ValueError("api_key has no item 'Authorization', which the API key is")
             raise ValueError(
                 "there is no API key: give one with Configuration(api_key=...), "

@@ -80,6 +80,10 @@ class HeaderDict(UserDict[str, str]):
     def __or__(self, other: Any) -> Any:
         return HeaderDict(self.owner, self.data | dict(other))
 
+    def copy(self) -> Self:
+        """Return a copy; UserDict's own empties this one for a moment, and threads share it."""
+        return type(self)(self.owner, self.data)
+
     def __repr__(self) -> str:
         return repr({name: text and "****" for name, text in self.data.items()})
 
@@ -161,6 +165,8 @@ class _Signature:
     """The signature of a configuration's constructor: what can be set, its type and default."""
 
     def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if owner.__init__ is not Configuration.__init__:  # type: ignore[misc]  # it is read alone
+            raise AttributeError  # inspect reads the subclass's own constructor then
         import inspect  # needed only for help() and editors, slow to import
 
         return inspect.Signature(
@@ -197,7 +203,7 @@ def _host(name: str, value: object) -> str:
 def _caller_stacklevel() -> int:
     """Return the stack level, as seen from the function that asks, of the first frame outside."""
     level, frame = 1, sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("stcloud."):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("stcloud."):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -284,7 +290,7 @@ class Configuration(Settings):
     """
 
     region: Region = Region(_region, default=None)
-    """``"US"`` or ``"EU"`` in any case, as a short way to set ``host``; None for other hosts.
+    """``"US"`` or ``"EU"``, also in small letters: a short way to set ``host``; None for others.
 
     Setting None leaves ``host`` as it is."""
     host: SimpleSetting[str] = SimpleSetting(_host, default=REGIONS["US"])

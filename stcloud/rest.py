@@ -13,7 +13,7 @@ from stcloud._transport.body import iter_decoded
 from stcloud._transport.connection import ConnectError, DeadlineTimeout, StaleConnectionError
 from stcloud._transport.errors import (
     FAILURES,
-    foreign_cause,
+    cause_of_handler,
     is_permanent_connect_error,
     map_exception,
     outcome_for_failure,
@@ -134,10 +134,10 @@ class RestClient:
 
 
 def _raise_failure(error: Exception, peer: str) -> NoReturn:
-    """Raise what a failure means; what other code raised is that code's, and passes."""
-    foreign = foreign_cause(error)
-    if foreign is not None:
-        raise foreign from foreign.__cause__  # `from error` would make a circle of causes
+    """Raise what a failure means; what a signal handler raised is the program's, and passes."""
+    handlers = cause_of_handler(error)
+    if handlers is not None:
+        raise handlers from handlers.__cause__  # `from error` would make a circle of causes
     raise map_exception(error, peer, outcome_for_failure(error)) from error
 
 

@@ -93,7 +93,7 @@ class RetryBudget:
     def __init__(self, capacity: float) -> None:
         self._capacity = capacity
         self._available = capacity
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may make a call, too
 
     def acquire(self, cost: float) -> bool:
         """Spend the cost of a retry; return False if less is available."""

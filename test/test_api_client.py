@@ -220,7 +220,7 @@ def test_safe_characters_of_path_parameters(
         (float("inf"), ValueError, "NaN and infinity have"),
         ("\ud800", ValueError, "lone surrogates have"),
         (object(), TypeError, "object has"),
-        (ENDLESS, ValueError, "what contains itself has"),
+        (ENDLESS, ValueError, "what contains itself, or is nested too deeply, has"),
     ],
 )
 def test_what_json_cannot_hold_is_refused(
@@ -256,6 +256,9 @@ def test_key_under_another_name_is_explained(remote: stcloud.TokensApiController
     """It would never be sent."""
     remote.api_client.configuration.api_key = {"apiKey": KEY}
     with pytest.raises(ValueError, match=r"^api_key has no item 'Authorization'"):
+        remote.get_app_tokens1(5)
+    remote.api_client.configuration.api_key = ""
+    with pytest.raises(ValueError, match=r"^there is no API key"):
         remote.get_app_tokens1(5)
 
 

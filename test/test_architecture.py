@@ -14,6 +14,7 @@ SOURCE = Path(stcloud.__file__).parent
 MODULES: dict[str, set[str]] = {
     "version": set(),
     "_redaction": set(),
+    "_signals": set(),
     "logs": {"_redaction"},
     "_validators": set(),
     "retry": set(),
@@ -26,8 +27,10 @@ MODULES: dict[str, set[str]] = {
         "_redaction",
         "_transport",
         "_validators",
+        "_signals",
         "configuration",
         "exceptions",
+        "logs",
         "retry",
     },
     "rest": {"_transport", "operation", "configuration", "exceptions", "retry"},
@@ -37,6 +40,7 @@ MODULES: dict[str, set[str]] = {
     "api_client": {
         "_redaction",
         "_background",
+        "_signals",
         "_response",
         "_validators",
         "configuration",

@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NoReturn
 from unittest.mock import create_autospec
 
 import pytest
@@ -134,3 +137,27 @@ def test_no_semaphores_are_needed(sandbox: Sandbox) -> None:
     """There are none where there is no /dev/shm, as in some serverless systems."""
     command = [sys.executable, "-c", WITHOUT_SEMAPHORES, sandbox.url, sandbox.api_key]
     assert subprocess.check_output(command, text=True, timeout=50) == "True\n"
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_call_is_not_made_behind_an_error(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, is_taken: bool
+) -> None:
+    """An executor queues a call before it starts a thread: another one may take it."""
+    queued: list[Callable[[], object]] = []
+
+    class Executor(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *arguments: Any, **named: Any) -> NoReturn:
+            queued.append(partial(function, *arguments, **named))
+            if is_taken:
+                queued[0]()
+            raise RuntimeError("can't start new thread")
+
+    api.api_client._executor = Executor(1)
+    if is_taken:
+        assert api.create_app_token({}, 789, async_req=True).get().token.id == 1001
+    else:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            api.create_app_token({}, 789, async_req=True)
+        queued[0]()  # the other thread is late
+        assert sandbox.tokens() == []

@@ -1,14 +1,16 @@
 """Certificates: files that change, folders, contexts of one's own, and what the server refuses."""
 
+import errno
 import os
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from shutil import which
-from typing import Any
+from typing import Any, NoReturn
 
 import certifi
 import pytest
@@ -16,6 +18,7 @@ import trustme
 from relay import Proxy
 
 import stcloud
+from stcloud._transport.pools import Pools
 from stcloud.configuration import InsecureTransportWarning
 from stcloud.sandbox import Sandbox
 
@@ -226,3 +229,54 @@ def test_damaged_handshake_is_retried(secure: Sandbox, ca_file: Path) -> None:
     assert len(damaged) == 2
     assert info.attempts == 3
     assert [token.name for token in listed.data.tokens] == ["x"]
+
+
+def test_files_that_are_being_renewed_are_waited_for(
+    secure: Sandbox, ca_file: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One is empty for a moment, or does not fit the other: what was read before stays in use."""
+    api = connected(secure, ssl_ca_cert=ca_file)
+    with closing(api.api_client):
+        assert api.get_app_tokens1(secure.app_id).success
+        ca_file.write_text("")
+        assert api.get_app_tokens1(secure.app_id).success
+        assert "the files that were read before stay in use" in caplog.text
+        authority.cert_pem.write_to_path(ca_file)
+        caplog.clear()
+        assert api.get_app_tokens1(secure.app_id).success
+        api.api_client.configuration.assert_hostname = "127.0.0.1"
+        ca_file.write_text("")
+        with pytest.raises(ValueError, match="names no readable PEM file"):
+            api.get_app_tokens1(secure.app_id)  # other settings have read nothing yet
+    assert not caplog.text
+
+
+def test_lack_of_descriptors_is_no_fault_of_a_file(
+    secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call was not sent, and may be made again."""
+
+    def refused(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", refused)
+    with pytest.raises(stcloud.ConnectionException, match="Too many open files") as raised:
+        call(secure, ssl_ca_cert=ca_file)
+    assert raised.value.outcome_unknown is False
+
+
+def test_threads_that_come_at_once_share_a_route(
+    secure: Sandbox, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would have as many connections as all may have."""
+    both, new_route = threading.Barrier(2, timeout=30), Pools._new_route
+
+    def meet(*arguments: Any) -> Any:
+        both.wait()
+        return new_route(*arguments)
+
+    monkeypatch.setattr(Pools, "_new_route", meet)
+    pools = Pools(stcloud.Configuration(host=secure.url, ssl_ca_cert=ca_file))
+    with ThreadPoolExecutor(2) as threads:
+        routes = list(threads.map(lambda _: pools.route(secure.url, False), range(2)))
+    assert routes[0] is routes[1] is pools.route(secure.url, False)

@@ -456,6 +456,25 @@ def named(sandbox: Sandbox) -> list[int]:
     return [token["id"] for token in sandbox.tokens() if token["name"] in ("shipper", "billing")]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("list_tokens.py 789", "no list of tokens: (0) no connection"),
+        ("check_rotations.py", "no list of tokens: (0) no connection"),
+        ("finish_rotations.py", "not all is done: (0) no connection"),
+    ],
+)
+def test_service_that_is_down_is_one_line(
+    sandbox: Sandbox, run: Run, arguments: str, text: str
+) -> None:
+    """A scheduler mails it to a person."""
+    with sandbox.refusing():
+        done = run(*arguments.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(text)
+
+
 def test_new_names(sandbox: Sandbox, run: Run, folder: Path) -> None:
     """rotate_nightly.py makes their tokens; what failed is seen, and done by the next run."""
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")

@@ -9,14 +9,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import chain, islice, repeat
 from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
 import trustme
 from relay import Proxy
 
 import stcloud
+from stcloud._signals import raised_by_handler
 from stcloud._transport.slots import ConnectionQueue
 from stcloud.sandbox import Sandbox
 
@@ -220,11 +223,17 @@ class SoftTimeLimitExceeded(Exception):
     """What a task queue raises in a signal handler."""
 
 
+class StopError(OSError):
+    """An error of the operating system's kind, which is not of this connection."""
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
-@pytest.mark.parametrize("kind", [SoftTimeLimitExceeded, TimeoutError])
+@pytest.mark.parametrize(
+    "kind", [SoftTimeLimitExceeded, TimeoutError, StopError, stcloud.NotFoundException]
+)
 @pytest.mark.parametrize("while_", ["connecting", "the handshake", "the response"])
 def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str) -> None:
-    """It is the caller's own, neither translated nor retried."""
+    """It is the caller's own, neither translated nor retried; connections are not used again."""
 
     def stop(*_: object) -> NoReturn:
         raise kind("of the handler")
@@ -235,6 +244,8 @@ def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str
             address = dead if while_ == "connecting" else silent.getsockname()
             scheme = "https" if while_ == "the handshake" else "http"
             api = connected(f"{scheme}://127.0.0.1:{address[1]}", retries=3)
+            resets: list[object] = []
+            api.api_client.rest_client.reset_pools = lambda: resets.append(1)  # type: ignore[method-assign]
             signal.setitimer(signal.ITIMER_REAL, 0.3)
             with (
                 warnings.catch_warnings(action="ignore", category=ResourceWarning),
@@ -245,4 +256,44 @@ def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    assert type(raised.value) is kind
+    assert (type(raised.value), resets) == (kind, [1])
+
+
+class Handler:
+    """Handlers of the forms that there are."""
+
+    def method(self, *_: object) -> NoReturn:
+        raise StopError
+
+    def __call__(self, *_: object) -> NoReturn:
+        raise StopError
+
+
+@pytest.mark.parametrize("handler", [Handler().method, Handler(), partial(Handler().method, 1)])
+def test_handler_is_known_in_every_form(handler: Any) -> None:
+    """By the code that it runs."""
+    previous = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(StopError) as raised:
+            signal.raise_signal(signal.SIGUSR1)
+        assert raised_by_handler(raised.value)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert not raised_by_handler(raised.value)
+
+
+def test_time_out_within_a_wrapped_socket_is_one() -> None:
+    """A tracer may wrap sockets, and a test may replace their methods."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with mock.patch("socket.socket.connect", side_effect=TimeoutError):
+            error = failure(connected(host), create)
+        assert (type(error), error.outcome_unknown) == (stcloud.TimeoutException, False)
+        receive = socket.socket.recv_into
+
+        def traced(*arguments: Any) -> int:
+            return receive(*arguments)
+
+        with mock.patch("socket.socket.recv_into", traced):
+            error = failure(connected(host, read_timeout=0.2), create)
+    assert (type(error), error.outcome_unknown) == (stcloud.TimeoutException, True)

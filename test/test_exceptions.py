@@ -299,3 +299,15 @@ def test_failure_is_not_mistaken_for_what_the_caller_handles(kind: type[Exceptio
             error = failure(Api(second))
     assert type(error) is stcloud.ConnectionException
     assert "the server closed the connection without a response" in str(error)
+
+
+def test_what_the_caller_handles_is_shown(remote: Api, respond: Callable[..., None]) -> None:
+    """As Python shows it: during the handling of one, another came."""
+    respond("{}", 404)
+    earlier = ValueError("of the caller")
+    try:
+        raise earlier
+    except ValueError:
+        error = failure(remote)
+    assert error.__context__ is earlier
+    assert not error.__suppress_context__

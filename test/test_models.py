@@ -463,3 +463,21 @@ def test_items_that_are_null_are_left_out() -> None:
 def test_model_that_is_being_made_can_be_shown() -> None:
     """A debugger or an error tracker meets it in a frame."""
     assert repr(TokenDto.__new__(TokenDto)) == "TokenDto(...)"
+
+
+def test_model_of_ones_own_masks_secrets_too() -> None:
+    """Unless it shows itself in its own way."""
+
+    @dataclass
+    class Owned(TokenDto):
+        owner: str | None = None
+
+    @dataclass(slots=True)
+    class Short(TokenDto):
+        def __repr__(self) -> str:
+            return "short"
+
+    secret = "12345678-90ab-cdef-1234-567890abcdef"
+    assert secret not in repr(Owned(token=secret, owner="x"))
+    assert "'owner': 'x'" in repr(Owned(token=secret, owner="x"))
+    assert repr(Short(token=secret)) == "short"

@@ -21,7 +21,8 @@ from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssl_match_hostname import CertificateError
 from urllib3.util.ssltransport import SSLTransport
 
-from stcloud._transport.errors import FAILURES, is_foreign
+from stcloud._signals import raised_by_handler
+from stcloud._transport.errors import FAILURES
 from stcloud._transport.head import ResponseReader, StrictResponse, read_head
 from stcloud._transport.timeouts import LimitReached, StepLimits, Timeouts, Wait
 
@@ -125,7 +126,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         try:
             super().connect()
         except (*FAILURES, UnicodeError, CertificateError) as error:
-            if is_foreign(error):
+            if raised_by_handler(error):
                 raise
             cause = wait.reached() if isinstance(error, TimeoutError) else error
             raise ConnectError(cause, is_proxy=self._at_proxy) from error
@@ -152,7 +153,7 @@ class DeadlineHTTPConnection(HTTPConnection):
                 sock.settimeout(self._limits.remaining("connecting"))
             except OSError as error:
                 sock.close()
-                if is_foreign(error):
+                if raised_by_handler(error):
                     raise
                 failure = error
             except BaseException:
@@ -201,7 +202,7 @@ class DeadlineHTTPConnection(HTTPConnection):
             try:
                 view = view[self.sock.send(view) :]
             except TimeoutError as error:
-                if is_foreign(error):
+                if raised_by_handler(error):
                     raise
                 raise self._limits.reached("sending") from error
             except OSError as error:
@@ -213,7 +214,7 @@ class DeadlineHTTPConnection(HTTPConnection):
 
         With TLS 1.3 a server checks the client's certificate after the client has begun to send.
         """
-        if isinstance(self.sock, ssl.SSLSocket) and not is_foreign(error):
+        if isinstance(self.sock, ssl.SSLSocket) and not raised_by_handler(error):
             with suppress(ConnectionError, TimeoutError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 self.sock.settimeout(min(1, self._limits.remaining("sending")))
                 self.sock.recv(1)
@@ -251,7 +252,7 @@ class DeadlineHTTPConnection(HTTPConnection):
         Raises:
             StaleConnectionError: the server had closed this one.
         """
-        if not self._is_reused or is_foreign(error):
+        if not self._is_reused or raised_by_handler(error):
             return
         siblings = self._siblings()
         if siblings is not None:
@@ -380,7 +381,7 @@ class DeadlineSocketIO(io.RawIOBase):
         try:
             size = self._sock.recv_into(buffer)
         except TimeoutError as error:
-            if is_foreign(error):
+            if raised_by_handler(error):
                 raise
             raise self._limits.reached("the response") from error
         self.bytes_received += size

@@ -11,6 +11,7 @@ from urllib3 import exceptions as failures
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from stcloud._redaction import causes
+from stcloud._signals import raised_by_handler
 from stcloud._transport.timeouts import LimitReached
 from stcloud.exceptions import ConnectionException, TimeoutException
 from stcloud.retry import Outcome
@@ -43,27 +44,18 @@ _EXCEPTION_MAP: tuple[tuple[type[Exception], type[ConnectionException], str], ..
     (socket.gaierror, ConnectionException, "the host's name could not be resolved"),
     (Exception, ConnectionException, "no complete response"),
 )
-_TRANSPORT = {"stcloud", "urllib3", "http", "ssl", "socket", "gevent", "eventlet"}
-"""The top-level packages whose time-outs are those of the connection."""
 
 
-def is_foreign(error: BaseException) -> bool:
-    """Return whether it is a TimeoutError that other code raised, in a signal handler for example.
-
-    Sockets raise the built-in one, and so does everyone else: only the frame shows which.
-    """
-    traceback = error.__traceback__
-    if traceback is None or not isinstance(error, TimeoutError):
-        return False
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    module = str(traceback.tb_frame.f_globals.get("__name__"))
-    return module.partition(".")[0] not in _TRANSPORT
+def cause_of_handler(error: BaseException) -> BaseException | None:
+    """Return a signal handler's exception that urllib3 took for a failure of its own, if any."""
+    return next(
+        (cause for cause in causes(error) if raised_by_handler(cause) and not _wraps(cause)), None
+    )
 
 
-def foreign_cause(error: BaseException) -> BaseException | None:
-    """Return the foreign exception that urllib3 took for a failure of its own, if it is one."""
-    return next((cause for cause in causes(error) if is_foreign(cause)), None)
+def _wraps(error: BaseException) -> bool:
+    """Return whether urllib3 has put another exception into this one, and given it its frames."""
+    return isinstance(error, failures.HTTPError) and isinstance(error.args[-1], BaseException)
 
 
 def is_permanent_connect_error(error: Exception) -> bool:

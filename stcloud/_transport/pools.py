@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from base64 import b64encode
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 from weakref import ref
 
@@ -21,6 +22,9 @@ from stcloud import _validators
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
 from stcloud._transport.slots import ConnectionQueue
 from stcloud.configuration import Configuration
+from stcloud.exceptions import ConnectionException
+from stcloud.logs import logger
+from stcloud.retry import Outcome
 
 _connection_settings = attrgetter(
     "verify_ssl",
@@ -34,6 +38,10 @@ _connection_settings = attrgetter(
     "idle_timeout",
     "ssl_context",
 )
+
+
+_Settings: TypeAlias = tuple[object, ...]
+_Place: TypeAlias = tuple[str, bool, object]
 
 
 class Route:
@@ -58,7 +66,7 @@ class Pools:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._routes: dict[tuple[object, ...], tuple[object, Route]] = {}
+        self._routes: dict[tuple[_Place, _Settings, _Settings], Route] = {}
         self._process = os.getpid()
 
     def reset(self) -> None:
@@ -68,7 +76,7 @@ class Pools:
     def close(self) -> None:
         """Close the idle connections; a later request opens new ones."""
         routes, self._routes = self._routes, {}
-        for _, route in routes.values():
+        for route in list(routes.values()):
             route.slots.close_idle()
 
     def route(self, host: str, raw: bool) -> Route:
@@ -79,14 +87,32 @@ class Pools:
         if self._process != os.getpid():  # forked: the open sockets are the parent's
             self._routes, self._process = {}, os.getpid()
         connection = urllib3.HTTPConnectionPool.ConnectionCls  # a recording tool's, while one runs
-        key = host, raw, connection
-        settings: tuple[object, ...] = _connection_settings(self._configuration)
-        if host.startswith("https:"):
-            settings += self._files()
-        known = self._routes.get(key)
-        if known is None or known[0] != settings:
-            known = self._routes[key] = settings, self._new_route(host, raw)
-        return known[1]
+        place = host, raw, connection
+        settings: _Settings = _connection_settings(self._configuration)
+        files = self._files() if host.startswith("https:") else ()
+        route = self._routes.get((place, settings, files))
+        return route or self._change_route(place, settings, files)
+
+    def _change_route(self, place: _Place, settings: _Settings, files: _Settings) -> Route:
+        """Return a new route, which replaces the others of its place.
+
+        While files are being renewed, they may not fit each other: then the route whose files did
+        remains.
+        """
+        new, routes = (place, settings, files), self._routes
+        former = {key: route for key, route in routes.copy().items() if key[0] == place}
+        try:
+            route = self._new_route(*place[:2])
+        except ValueError as error:
+            for key, route in former.items():
+                if key[1] == settings:
+                    logger.warning("%s; the files that were read before stay in use", error)
+                    return route
+            raise
+        route = routes.setdefault(new, route)  # another thread may have been quicker
+        for key in former.keys() - {new}:
+            routes.pop(key, None)
+        return route
 
     def _new_route(self, host: str, raw: bool) -> Route:
         configuration = self._configuration
@@ -200,6 +226,9 @@ def _load_pem(source: str, path: str, load: Callable[[], None]) -> None:
     try:
         load()
     except OSError as error:  # ssl.SSLError is one
+        if error.errno in (errno.EMFILE, errno.ENFILE) and not isinstance(error, ssl.SSLError):
+            reason = f"no connection: {path}: {error.strerror}"
+            raise ConnectionException(reason=reason, outcome=Outcome.NOT_SENT) from error
         raise ValueError(
             f"{source} names no readable PEM file of its kind: {path}: {error}"
         ) from error

@@ -57,6 +57,11 @@ class Model:
 
     additional_properties: dict[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super(Model, cls).__init_subclass__(**arguments)  # super() knows the class without slots
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Model.__repr__  # type: ignore[method-assign]  # @dataclass would make one that shows secrets
+
     attribute_map: ClassVar[dict[str, str]]
     swagger_types: ClassVar[dict[str, str]]
 

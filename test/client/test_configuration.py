@@ -294,6 +294,33 @@ def test_plain_http_warns_at_the_callers_line(host: str) -> None:
         assert caught[0].filename == __file__
 
 
+def test_code_without_a_module_is_warned_too() -> None:
+    """A rule engine runs such."""
+    with pytest.warns(InsecureTransportWarning):
+        exec("Configuration(host='http://10.0.0.1')", {"Configuration": Configuration})  # noqa: S102
+
+
+def test_copied_keys_are_masked_and_checked() -> None:
+    """As the others are."""
+    configuration = Configuration(api_key="secret-word")
+    copied = configuration.api_key.copy()
+    assert copied == configuration.api_key
+    assert "secret-word" not in repr(copied)
+    with pytest.raises(ValueError, match="printable"):
+        copied[AUTHORIZATION] = "two\nlines"
+
+
+def test_subclass_has_the_signature_of_its_constructor() -> None:
+    """If it has one of its own."""
+
+    class Team(Configuration):
+        def __init__(self, team: str) -> None:
+            super().__init__(username=team)
+
+    assert list(inspect.signature(Team).parameters) == ["team"]
+    assert "host" in inspect.signature(type("Other", (Configuration,), {})).parameters
+
+
 def test_configurations_share_nothing() -> None:
     """Each configuration owns its dicts, a copy of another's included."""
     one = Configuration(api_key="one")

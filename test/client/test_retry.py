@@ -187,3 +187,11 @@ def test_redirect_to_the_result_means_that_it_was_done() -> None:
     outcome = outcome_for_status(303)
     assert outcome.may_have_executed
     assert wait(course(), outcome) is None
+
+
+def test_signal_handler_may_use_the_budget() -> None:
+    """It may interrupt its own thread at any point, also here."""
+    budget = RetryBudget(5)
+    with budget._lock:
+        assert budget.acquire(5)
+        budget.release(5)

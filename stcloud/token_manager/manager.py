@@ -173,7 +173,7 @@ class TokenManager:
             rules.require_rights(token, wanted)
         if enable and not token.enabled:
             return call.update("enable", token, enabled=True)
-        rules.require_enabled(token, f"ensure({name!r}, enable=True)")
+        rules.require_enabled(token, rules.enabling(name, token))
         return token
 
     def rotate(  # noqa: PLR0913  # a first token has what ensure offers
@@ -228,7 +228,7 @@ class TokenManager:
         current = call.read().current if create else call.read_current()
         replaced = 0
         if current is not None:
-            rules.require_enabled(current, f"ensure({name!r}, enable=True)")
+            rules.require_enabled(current, rules.enabling(name, current))
             if current.name != name:
                 call.update("promote", current, name=name)
             made = current.created_at
@@ -339,6 +339,10 @@ class _ManagerCall:
             if made is not None and newest > max(self.tokens, default=0):
                 problem = f"a mark of {self._name!r} has the successor {newest}, which is too new"
                 raise TokenManagerException(f"{problem}: correct it")
+            listed = self.tokens.get(id_of(made)) if made is not None else None
+            if listed is not None:  # say why it is not taken, if that is known
+                rules.require_rights(listed, rights)
+                rules.require_enabled(listed, "enable it")
             raise failure
         return token
 
@@ -420,7 +424,9 @@ class _ManagerCall:
         self._emit(step, token or returned, info.attempts)
         if returned and body and body.name not in (None, returned.name):
             problem = f"the service calls token {returned.id} {returned.name!a}, not {body.name!a}"
-            raise TokenManagerException(f"{problem}: choose a plainer name; it may be in use")
+            raise TokenManagerException(
+                f"{problem}: choose a shorter or plainer name; it may be in use"
+            )
         return returned
 
     def _emit(

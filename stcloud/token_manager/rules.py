@@ -120,17 +120,21 @@ def due_steps(group: TokenGroup, now: datetime) -> list[Step]:
     if not current.enabled:
         return []
     if current.name != group.name:
-        return [Step("promote", current.id, now)]
+        return [Step("promote", current.id, min(current.created_at or now, now))]
     dated: list[tuple[str, TokenDto, datetime]] = [
         ("delete", token, date) for token, date in group.dated("off") if not token.enabled
     ]
     for token in group.of_kind("new"):
         if token.created_at is not None:
             dated.append(("disable", token, token.created_at + ABANDONED))
+    wanted = {"readable": current.readable, "writeable": current.writeable}
     for token in group.of_kind("next"):  # before the [old] ones, whose names say what was published
         date = max((end for newer, end in group.successors if newer > id_of(token)), default=None)
-        step = "publish" if id_of(token) > id_of(current) else "retire"
-        dated.append(("disable", token, date) if date else (step, token, token.created_at or now))
+        if date:
+            dated.append(("disable", token, date))
+        elif token.enabled:  # any other is retired by the next rotation, which need not come soon
+            fits = id_of(token) > id_of(current) and not drift(token, wanted)
+            dated.append(("publish" if fits else "retire", token, token.created_at or now))
     dated += [("disable", token, date) for token, date in group.dated("old")]
     dated += [("retire", token, now) for token in group.of_kind("named") if token is not current]
     return [Step(step, token.id, date) for step, token, date in dated]
@@ -146,7 +150,7 @@ def warnings(group: TokenGroup) -> list[str]:
         advice = f"rename the one in use, or rotate({name}, ..., create=True)"
         return [f"no token is named {name}, though its marks are on {ids}: {advice}"]
     of_current = f"token {current.id}, the current {name}, is disabled: find out why"
-    found = [] if current.enabled else [f"{of_current}, then ensure({name}, enable=True)"]
+    found = [] if current.enabled else [f"{of_current}, then {enabling(group.name, current)}"]
     found += [
         f"token {token.id} ({'en' if token.enabled else 'dis'}abled) has the name {name}, too; "
         f"{current.id} is current: rename the other one, or the next rotation retires it"
@@ -199,6 +203,12 @@ def require_rights(token: TokenDto, wanted: Mapping[str, bool]) -> None:
         text = f"token {token.id}, {token.name!r}, was made with {made}, which cannot be changed"
         text += f": pass {made}, or choose another name"
         raise TokenDriftException(text, {name: wanted[name] for name in found}, found)
+
+
+def enabling(name: str, token: TokenDto) -> str:
+    """Return the call that enables a token of a name; it has the token's rights."""
+    missing = [right for right in ("readable", "writeable") if getattr(token, right) is False]
+    return f"ensure({name!r}, enable=True{''.join(f', {right}=False' for right in missing)})"
 
 
 def require_enabled(token: TokenDto, advice: str) -> None:

@@ -309,3 +309,24 @@ def test_unreadable_responses_are_forgotten(manager: TokenManager, service: Serv
     with pytest.raises(stcloud.UnexpectedResponseException) as raised:
         manager.find(NAME)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("enabled", False, "token 1001, 'shipper [next]', is disabled"),
+        ("enabled", None, "the service leaves out whether token 1001 is enabled"),
+        ("readable", None, "the service leaves out the rights of token 1001"),
+    ],
+)
+def test_token_that_is_not_as_it_was_made_is_explained(
+    manager: TokenManager, monkeypatch: pytest.MonkeyPatch, field: str, value: Any, problem: str
+) -> None:
+    """It is listed, so it is not said to be missing."""
+    tokens = Store.tokens
+    monkeypatch.setattr(
+        Store, "tokens", lambda *ids: [{**token, field: value} for token in tokens(*ids)]
+    )
+    with pytest.raises(stcloud.TokenManagerException) as raised:
+        manager.rotate(NAME, print, create=True)
+    assert str(raised.value).startswith(problem)

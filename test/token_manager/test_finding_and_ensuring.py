@@ -146,6 +146,20 @@ def test_bad_durations_are_refused(
             TokenManager(api, 789, keep_disabled=wrong)
 
 
+def test_advice_for_a_disabled_token_works(
+    manager: TokenManager, api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """It has the rights that the token has."""
+    token = manager.ensure(NAME, writeable=False)
+    api.update_app_token({"enabled": False}, sandbox.app_id, token.id or 0)
+    with pytest.raises(stcloud.TokenDriftException) as raised:
+        manager.rotate(NAME, print)
+    (state,) = manager.status()
+    for text in (str(raised.value), *state.warnings):
+        assert text.endswith(f", then ensure({NAME!r}, enable=True, writeable=False)")
+    assert manager.ensure(NAME, enable=True, writeable=False).enabled
+
+
 @pytest.mark.parametrize(
     ("field", "problem"),
     [

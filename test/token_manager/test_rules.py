@@ -75,7 +75,7 @@ def check(group: TokenGroup) -> None:
         assert {step.token_id for step in steps} == ids(first)
         return
     if current.name != NAME:
-        assert steps == [Step("promote", current.id, NOW)]
+        assert steps == [Step("promote", current.id, current.created_at or NOW)]
         return
     by_step = {
         kind: [step.token_id for step in steps if step.step == kind]
@@ -88,19 +88,16 @@ def check(group: TokenGroup) -> None:
     assert {*by_step["delete"]} == ids([each for each in off if not each.enabled])
     next_ = ids(group.of_kind("next"))
     newest = max((each for each, _ in group.successors), default=0)
-    kept = {number for number in next_ if number and number >= newest}
-    newer = {number for number in kept if number > (current.id or 0)}
-    assert {*by_step["publish"]} == newer
-    assert {*by_step["retire"]} == (ids(group.of_kind("named")) | kept) - newer - {current.id}
-    assert {*by_step["disable"]} >= next_ - kept
+    kept = [each for each in group.of_kind("next") if (each.id or 0) >= newest]
+    usable = {each.id for each in kept if each.enabled and (each.id or 0) > (current.id or 0)}
+    useless = {each.id for each in kept if each.enabled} - usable
+    assert {*by_step["publish"]} == usable
+    assert {*by_step["retire"]} == (ids(group.of_kind("named")) | useless) - {current.id}
+    assert {*by_step["disable"]} >= next_ - ids(kept)
     assert {*by_step["disable"]} - next_ == ids(group.of_kind("new", "old"))
     if candidate is not None:  # whoever has it keeps it
         assert candidate.id in by_step["publish"]
-        assert candidate.id == min(
-            number
-            for number in by_step["publish"]
-            if number and next(t for t in group.of_kind("next") if t.id == number).enabled
-        )
+        assert candidate.id == min(number for number in by_step["publish"] if number)
     # Whatever of it is done, in this order, before the call is cut off.
     doable = [step for step in steps if step.step in ("disable", "delete")]
     for count in range(len(doable) + 1):
@@ -157,7 +154,18 @@ def test_successor_is_current_before_it_has_the_name() -> None:
     tokens = [token(1, names.OLD.format(NAME, 2, DATES["past"])), token(2, f"{NAME} [next]")]
     group = TokenGroup(NAME, tokens)
     assert group.current is tokens[1]
-    assert due_steps(group, NOW) == [Step("promote", 2, NOW)]
+    assert due_steps(group, NOW) == [Step("promote", 2, NOW - timedelta(days=2))]
+    for unknown in (None, NOW + HOUR):  # of a clock that is ahead
+        tokens[1].created_at = unknown
+        assert due_steps(TokenGroup(NAME, tokens), NOW) == [Step("promote", 2, NOW)]
+
+
+def test_next_with_other_rights_is_not_published() -> None:
+    """The next rotation makes another, with the rights of the current one."""
+    other = token(2, f"{NAME} [next]")
+    other.writeable = False
+    (step,) = due_steps(TokenGroup(NAME, [token(1, NAME), other]), NOW)
+    assert (step.step, step.token_id) == ("retire", 2)
 
 
 def test_next_is_disabled_at_the_latest_date() -> None:

@@ -7,6 +7,7 @@ client, and imports what a fixture needs when the fixture is first used.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,8 @@ def stcloud_sandbox(_stcloud_server: Sandbox) -> Sandbox:
 
     One server serves all tests of the run; it starts when the first of them needs it.
     """
+    with suppress(RuntimeError):  # it runs, unless a test has closed it
+        _stcloud_server.start()
     _stcloud_server.reset()
     return _stcloud_server
 

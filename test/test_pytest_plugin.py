@@ -202,3 +202,18 @@ def test_installing_brings_the_fixtures(
         monkeypatch.delenv(variable)
     pytester.makepyfile("def test_it(stcloud_api): ...")
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_sandbox_that_a_test_has_closed_starts_again(pytester: pytest.Pytester) -> None:
+    """The next test has its own."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_close(stcloud_sandbox, stcloud_api, number):
+            assert stcloud_api.get_app_tokens1(789).tokens == []
+            stcloud_sandbox.close()
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import ssl
 import sys
-import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -88,7 +88,8 @@ def _serve(options: argparse.Namespace, context: ssl.SSLContext | None) -> None:
         )
         sys.stdout.write(greeting)
         sys.stdout.flush()
-        threading.Event().wait()
+        while True:
+            time.sleep(1)  # not for ever: a signal that comes just before does not interrupt it
 
 
 def _tls(

@@ -182,7 +182,7 @@ def refusal(error: HTTPException, *messages: str) -> Response:
         status,
         errors=[{"code": status.name, "message": each} for each in messages or [summary]],
         message=summary,
-        headers=dict(error.get_headers()),
+        headers={name: text for name, text in error.get_headers() if name != "Content-Type"},
     )
 
 
@@ -199,7 +199,12 @@ def _apply_fault(response: Response, fault: Fault) -> Response:
     if fault.code is not None:
         status = HTTPStatus(fault.code)
         errors = [{"code": status.name, "message": _ON_DEMAND}]
-        response = _response(status, errors=errors, message=_ON_DEMAND, headers=dict(fault.headers))
+        response = _response(
+            status,
+            errors=errors,
+            message=_ON_DEMAND,
+            headers={name.title(): text for name, text in fault.headers},
+        )
     content = response.content if fault.content is None else fault.content
     return replace(response, content=content, fault=fault)
 
@@ -215,5 +220,5 @@ def _response(
     return Response(
         status,
         json.dumps(envelope).encode(),
-        {**(headers or {}), "Content-Type": "application/json"},
+        {"Content-Type": "application/json", **(headers or {})},
     )

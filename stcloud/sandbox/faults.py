@@ -15,6 +15,9 @@ from typing import Literal
 
 _LINGER = struct.Struct("HH" if os.name == "nt" else "ii")  # whether to, and for how long
 
+_RESET = _LINGER.pack(1, 0)
+_DAY = 86_400
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -34,8 +37,8 @@ class Fault:
     def __post_init__(self) -> None:
         """Refuse what could not be sent: the request would end in another way."""
         _require("seconds", self.seconds, int, float)
-        if self.seconds < 0:
-            raise ValueError(f"seconds must not be negative, but is {self.seconds}")
+        if not 0 <= self.seconds <= _DAY:
+            raise ValueError(f"seconds must be from 0 to {_DAY}, not {self.seconds}")
         _require("content", self.content, bytes, NoneType)
 
     @classmethod
@@ -80,13 +83,17 @@ class Fault:
         """Send a response with this status, these headers, and the envelope of a failure.
 
         Raises:
-            ValueError: HTTP has no such final status.
+            ValueError: HTTP has no such final status, or cannot send such headers.
         """
         if HTTPStatus(status) < 200:
             raise ValueError(f"{status} is not a final status")
         empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
         _require("headers", headers, Mapping, NoneType)
         fields = tuple((headers or {}).items())
+        if not all(
+            f"{name}{text}".isascii() and f"{name}{text}".isprintable() for name, text in fields
+        ):
+            raise ValueError("headers must be printable ASCII")
         return cls("response", committed, 0, status, b"" if empty else None, fields)
 
     @classmethod
@@ -155,10 +162,16 @@ def deliver(wire: socket.socket, head: bytes, content: bytes, fault: Fault) -> b
     elif fault.way == "cut":
         wire.sendall(head + content[: len(content) // 2])
     elif fault.way == "reset":
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     elif not _wait_for_close(wire, fault.seconds):
         wire.sendall(fault.content or b"")
     return fault.way in ("response", "late")
+
+
+def reset(wire: socket.socket) -> None:
+    """Close a connection with a reset (RST)."""
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    wire.close()
 
 
 def is_to_be_reset(wire: socket.socket) -> bool:

@@ -26,7 +26,7 @@ from werkzeug.exceptions import BadRequest, default_exceptions
 from werkzeug.serving import DechunkedInput
 
 from stcloud.sandbox.app import App, Response, refusal
-from stcloud.sandbox.faults import Fault, deliver, is_to_be_reset
+from stcloud.sandbox.faults import Fault, deliver, is_to_be_reset, reset
 
 MAX_BODY = 1024 * 1024
 _NONE = Fault("response", committed=True)
@@ -94,10 +94,10 @@ class _Connection(BaseHTTPRequestHandler):
         if self._closing.is_set():
             self.close_connection = True
         headers = {
-            **response.headers,
             "Content-Length": len(response.content),
             "Date": self.date_time_string(),
             "Connection": "close" if self.close_connection else "keep-alive",
+            **response.headers,  # of a fault, which may have other ones
         }
         status = HTTPStatus(response.status)
         lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
@@ -152,8 +152,9 @@ class Server(socketserver.TCPServer):
             self.address_family: int = socket.AF_INET6
         self._ssl_context = ssl_context
         self._closing = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open: dict[threading.Thread, socket.socket] = {}
+        self._drops = self._drops_before_accept = 0
         super().__init__((host, port), partial(_Connection, app, self._closing))
         _servers.add(self)
         self._process = os.getpid()
@@ -187,11 +188,24 @@ class Server(socketserver.TCPServer):
             connection.close()
 
     def drop_connections(self) -> None:
-        """Close every connection, after what was read from it is carried out."""
-        threads = list(self._open)
-        self._hang_up(socket.SHUT_RDWR)
+        """Close every connection, after what was read from it is carried out.
+
+        Those that nobody has accepted yet are reset.
+        """
+        with self._lock:
+            self._drops += 1
+            with contextlib.suppress(OSError):  # none waits, or nothing listens
+                while True:
+                    reset(self.socket.accept()[0])
+            threads = list(self._open)
+            self._hang_up(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
+
+    def server_activate(self) -> None:
+        """Listen; accepting never waits, since another thread may take what has come."""
+        super().server_activate()
+        self.socket.setblocking(False)
 
     @contextlib.contextmanager
     def refusing(self) -> Generator[None, None, None]:
@@ -221,7 +235,10 @@ class Server(socketserver.TCPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; its TLS handshake is left to its thread."""
         try:
-            connection, address = super().get_request()
+            with self._lock:
+                connection, address = super().get_request()
+                self._drops_before_accept = self._drops
+            connection.setblocking(True)  # some systems hand down how the other one is
         except OSError:
             raise
         except Exception as error:  # of pytest-socket, for example: the next one may be accepted
@@ -239,9 +256,12 @@ class Server(socketserver.TCPServer):
             target=self._handle_connection, args=[request, client_address], daemon=True
         )
         with self._lock:  # as others may go through them at this moment
+            if self._drops_before_accept != self._drops:
+                reset(request)
+                return
             self._open = {known: its for known, its in self._open.items() if known.is_alive()}
+            thread.start()
             self._open[thread] = request
-        thread.start()
 
     def _handle_connection(self, request: socket.socket, client_address: Any) -> None:
         try:

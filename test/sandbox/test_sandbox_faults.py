@@ -1,6 +1,7 @@
 """The faults of a sandbox, as seen on the wire, in plain text and over TLS."""
 
 import json
+import math
 import re
 import socket
 import ssl
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+import stcloud
 from stcloud.sandbox import Fault, Sandbox
 
 PATH = "/users-web/api/v3/apps/789/tokens"
@@ -305,15 +307,33 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
         with pytest.raises(TypeError, match="content must be bytes, not str"):
             of_a_body("{}")  # type: ignore[arg-type]
     for of_a_wait in (Fault.hang, Fault.late, Fault.drip):
-        with pytest.raises(ValueError, match="seconds must not be negative"):
-            of_a_wait(-1)
+        for seconds in (-1, math.inf, math.nan, 1e10):
+            with pytest.raises(ValueError, match="seconds must be from 0 to 86400, not"):
+                of_a_wait(seconds)
         with pytest.raises(TypeError, match="seconds must be int, not str"):
             of_a_wait("1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="headers must be Mapping, not str"):
         Fault.status(503, "Retry-After: 1")  # type: ignore[arg-type]
+    for wrong in ({"X": "two\nlines"}, {"\u00fc": "x"}):
+        with pytest.raises(ValueError, match="headers must be printable ASCII"):
+            Fault.status(503, wrong)
     with pytest.raises(TypeError, match="times must be int, not str"):
         sandbox.fail_next(None, Fault.reset(), times="2")  # type: ignore[arg-type]
     assert sandbox.pending_faults == 0
+
+
+def test_headers_of_a_fault_replace_the_usual_ones(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox
+) -> None:
+    """Whatever their case, and each is sent once."""
+    headers = {"content-type": "text/plain", "date": "Mon, 30 Nov 2026 12:00:00 GMT"}
+    retry_after = {"Retry-After": "Mon, 30 Nov 2026 12:02:00 GMT"}
+    sandbox.fail_next(None, Fault.status(400, headers | retry_after))
+    with pytest.raises(stcloud.BadRequestException) as raised:
+        api.get_app_tokens1(789)
+    assert raised.value.headers is not None
+    assert raised.value.headers["Content-Type"] == "text/plain"
+    assert raised.value.retry_after == 120
 
 
 def test_fault_is_plain_data() -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing, suppress
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from stcloud.sandbox import Sandbox
+from stcloud.sandbox.server import Server
 from stcloud.sandbox.store import Store, Token
 
 PATH = "/users-web/api/v3/apps/789/tokens"
@@ -227,3 +228,52 @@ def test_file_is_written_ahead(tmp_path: Path) -> None:
     path = tmp_path / "tokens.sqlite3"
     with Sandbox(database=path), closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_reset_ends_what_nobody_has_accepted_yet() -> None:
+    """A request that was sent before it is not carried out afterwards."""
+    with Sandbox() as sandbox, ExitStack() as stack:
+        for _ in range(300):
+            connection = stack.enter_context(closing(send(sandbox, "POST", "early")))
+            sandbox.reset()
+            assert sandbox.tokens() == []
+            with suppress(OSError, HTTPException):
+                connection.getresponse()
+            assert sandbox.tokens() == []
+
+
+def test_reset_waits_for_a_connection_whose_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It joins no thread that has not started."""
+    start, begun = threading.Thread.start, threading.Event()
+
+    def start_late(thread: threading.Thread) -> None:
+        if "_handle_connection" in thread.name:
+            begun.set()
+            time.sleep(0.2)
+        start(thread)
+
+    with Sandbox() as sandbox:
+        monkeypatch.setattr(threading.Thread, "start", start_late)
+        with closing(send(sandbox)):
+            assert begun.wait(20)
+            sandbox.reset()
+        monkeypatch.undo()
+
+
+def test_connection_that_is_being_accepted_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the system's queue and its thread."""
+    accepted, go_on, process = threading.Event(), threading.Event(), Server.process_request
+
+    def process_late(*arguments: Any) -> None:
+        accepted.set()
+        go_on.wait(20)
+        process(*arguments)
+
+    monkeypatch.setattr(Server, "process_request", process_late)
+    with Sandbox() as sandbox, closing(send(sandbox, "POST", "early")) as connection:
+        assert accepted.wait(20)
+        sandbox.reset()
+        go_on.set()
+        with pytest.raises((OSError, HTTPException)):
+            connection.getresponse()
+        assert sandbox.tokens() == []

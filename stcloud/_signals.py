@@ -14,8 +14,8 @@ def raised_by_handler(error: BaseException) -> bool:
     signal: Any = sys.modules.get("signal")
     if signal is None:  # who sets a handler has imported it
         return False
-    codes = {frame.f_code for frame, _ in walk_tb(error.__traceback__)}
-    return not codes.isdisjoint(map(_code, map(signal.getsignal, signal.valid_signals())))
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()}
+    return any(frame.f_code in handlers for frame, _ in walk_tb(error.__traceback__))
 
 
 def _code(handler: Any) -> CodeType | None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -330,6 +331,26 @@ def test_undoing_a_next(
     (state,) = (each for each in manager.status() if each.name == "shipper")
     assert (state.token and state.token.id, state.due, state.warnings) == (1001, (), ())
     assert [token["name"] for token in sandbox.tokens()] == ["shipper", "shipper, undone"]
+
+
+@pytest.mark.parametrize("program", ["adopt.py 1001 shipper", "undo.py shipper 1002"])
+def test_program_waits_for_a_rotation(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, run: Run, folder: Path, program: str
+) -> None:
+    """Else it could publish a token that has just been replaced."""
+    (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
+    (folder / "unsealed").touch()
+    manager = stcloud.TokenManager(api, sandbox.app_id)
+    for _ in range(2):
+        manager.rotate("shipper", lambda _: None, overlap=timedelta(hours=1), create=True)
+    before = len(sandbox.requests)
+    with ThreadPoolExecutor(1) as threads:
+        with (folder / "rotate.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = threads.submit(run, *program.split())
+            time.sleep(1.5)
+            assert len(sandbox.requests) == before
+        assert done.result(60).returncode == 0
 
 
 def test_what_undoing_takes(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from stcloud._redaction import mask_uuids
 
@@ -94,6 +95,14 @@ class AttemptLog:
             )
 
 
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes to what ``sys.stderr`` is at that moment: it may have been replaced, and closed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(debug: bool, file: str | None, line_format: str) -> None:
     """Write log lines to a file, or to stderr where ``debug`` asks for lines and nobody listens."""
     if debug:
@@ -107,7 +116,7 @@ def configure(debug: bool, file: str | None, line_format: str) -> None:
             return
         handler = logging.FileHandler(path, encoding="utf-8")
     elif debug and not _has_listener():
-        handler = logging.StreamHandler()
+        handler = _StderrHandler()
     else:
         return
     handler.setFormatter(logging.Formatter(line_format))

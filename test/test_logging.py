@@ -330,6 +330,21 @@ def test_standard_error(sandbox: Sandbox, tmp_path: Path, settings: str, lines: 
         assert line.startswith(start)
 
 
+def test_standard_error_may_be_replaced_later(sandbox: Sandbox) -> None:
+    """A client may be made while it is redirected, to what is closed afterwards."""
+    program = (
+        "import contextlib, io, stcloud\n"
+        f"settings = dict(host={sandbox.url!r}, api_key={sandbox.api_key!r}, debug=True)\n"
+        "with io.StringIO() as short, contextlib.redirect_stderr(short):\n"
+        "    client = stcloud.ApiClient(stcloud.Configuration(**settings))\n"
+        "stcloud.TokensApiControllerApi(client).get_app_tokens1(789)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(result.stderr.splitlines()) == 2
+    assert "get_app_tokens1" in result.stderr
+
+
 def test_page_lists_the_fields() -> None:
     """The documentation has each field with its type, and no other."""
     table = re.findall(r"^\| `(stcloud_\w+)` \| (.+?) \|", PAGE.read_text(encoding="utf-8"), re.M)

@@ -252,7 +252,11 @@ def test_adopting(
     """adopt.py gives a token a name, publishes it, and its value stays."""
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
     (folder / "unsealed").touch()
-    token = api.create_app_token({"name": "made by hand"}, sandbox.app_id).token
+    token = api.create_app_token({"name": "shipper [eu]"}, sandbox.app_id).token
+    (folder / "unsealed").unlink()
+    sealed = run("adopt.py", "1001", "shipper")
+    assert (sealed.returncode, sealed.stderr) == (1, "shipper: sealed; run it again\n")
+    (folder / "unsealed").touch()
     assert run("adopt.py", "1001", "shipper").stdout == "shipper 1001\nshipper: token 1001\n"
     assert stcloud.TokenManager(api, sandbox.app_id).ensure("shipper").token == token.token
     assert run("adopt.py", "1009", "x").stderr.endswith("error: the app has no token 1009\n")
@@ -300,7 +304,7 @@ def test_undoing(
     assert sandbox.tokens() == before
     api.delete_app_token1(sandbox.app_id, 1003)
     failed = run("undo.py", "shipper", "1002")
-    assert failed.returncode == 1
+    assert (failed.returncode, failed.stderr) == (1, "shipper: sealed; run it again\n")
     manager_after(since + 9).finish_rotations()
     assert [token["enabled"] for token in sandbox.tokens()] == [True, True]
     (folder / "unsealed").touch()
@@ -367,8 +371,9 @@ def test_what_undoing_takes(
         ("shipper [new]", {}),
         ("shipper [next]", {}),
         ("shipper-eu", {}),
+        ("shipper [eu]", {}),
         ("shipper, undone", {}),
-        ("shipper", {}),  # 1008, which is taken back
+        ("shipper", {}),  # 1009, which is taken back
     ):
         body = {"name": name, "readable": True, "writeable": True, **rights}
         api.create_app_token(body, sandbox.app_id)
@@ -376,7 +381,7 @@ def test_what_undoing_takes(
     assert (newer.returncode, newer.stdout) == (2, "")
     assert newer.stderr.endswith("token 1005 is newer: only the newest can be taken back\n")
     for _ in range(2):  # a repetition takes nothing else
-        assert published(run("undo.py", "shipper", "1008")) == ["shipper 1002"]
+        assert published(run("undo.py", "shipper", "1009")) == ["shipper 1002"]
 
 
 def test_removing(
@@ -384,7 +389,7 @@ def test_removing(
 ) -> None:
     """remove.py disables tokens, or deletes disabled ones; if one is wrong, it changes nothing."""
     (folder / "targets.py").write_text(TARGETS, encoding="utf-8")
-    for name in ("shipper, undone", "shipper", "billing [next]", None):
+    for name in ("shipper [eu]", "shipper", "billing [next]", None):
         api.create_app_token({"name": name} if name else {}, sandbox.app_id)
     before = sandbox.tokens()
     for arguments, message in (

@@ -5,6 +5,17 @@ the next one goes on from there. ``rules`` has what follows from the names.
 """
 
 from stcloud.token_manager.manager import Clock, Event, Observer, Publish, TokenManager
+from stcloud.token_manager.names import ParsedName, parse_name
 from stcloud.token_manager.rules import Rotation, Step
 
-__all__ = ["Clock", "Event", "Observer", "Publish", "Rotation", "Step", "TokenManager"]
+__all__ = [
+    "Clock",
+    "Event",
+    "Observer",
+    "ParsedName",
+    "Publish",
+    "Rotation",
+    "Step",
+    "TokenManager",
+    "parse_name",
+]

@@ -30,19 +30,23 @@ _MARKED = (
 
 
 class ParsedName(NamedTuple):
-    """What a token's name means."""
+    """What a token's name means.
+
+    Attributes:
+        name: the name that the token belongs to: its own, without the mark.
+        kind: the mark, ``new``, ``next``, ``old`` or ``off``, or ``named`` without one.
+        date: when an old one is to be disabled, or one that is off to be deleted, in UTC.
+        successor: the id of the token that replaces an old one.
+    """
 
     name: str
-    """The name that the token belongs to: its own, without the mark."""
     kind: Kind
     date: datetime | None = None
-    """When an old one is to be disabled, or one that is off to be deleted."""
     successor: int | None = None
-    """The id of the token that replaces an old one."""
 
 
 def parse_name(name: str) -> ParsedName:
-    """Read a name; one that a person has marked in any other way is a name alone."""
+    """Return what a token's name means; one with a mark of any other form is a name alone."""
     found = re.fullmatch(_MARKED, name)
     if found is None or not is_manageable(found["name"]):
         return ParsedName(name, "named")

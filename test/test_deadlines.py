@@ -17,9 +17,11 @@ from unittest import mock
 import pytest
 import trustme
 from relay import Proxy
+from urllib3.exceptions import HTTPError
 
 import stcloud
 from stcloud._signals import raised_by_handler
+from stcloud._transport.errors import cause_of_handler
 from stcloud._transport.slots import ConnectionQueue
 from stcloud.sandbox import Sandbox
 
@@ -280,6 +282,21 @@ def test_handler_is_known_in_every_form(handler: Any) -> None:
     finally:
         signal.signal(signal.SIGUSR1, previous)
     assert not raised_by_handler(raised.value)
+
+
+def test_handlers_own_failure_of_urllib3_is_its_own() -> None:
+    """It wraps nothing, and may have no text."""
+
+    def fail(*_: object) -> NoReturn:
+        raise HTTPError
+
+    previous = signal.signal(signal.SIGUSR1, fail)
+    try:
+        with pytest.raises(HTTPError) as raised:
+            signal.raise_signal(signal.SIGUSR1)
+        assert cause_of_handler(raised.value) is raised.value
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
 
 
 def test_time_out_within_a_wrapped_socket_is_one() -> None:

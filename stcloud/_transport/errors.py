@@ -55,7 +55,8 @@ def cause_of_handler(error: BaseException) -> BaseException | None:
 
 def _wraps(error: BaseException) -> bool:
     """Return whether urllib3 has put another exception into this one, and given it its frames."""
-    return isinstance(error, failures.HTTPError) and isinstance(error.args[-1], BaseException)
+    inner = error.args[-1] if error.args else None
+    return isinstance(error, failures.HTTPError) and isinstance(inner, BaseException)
 
 
 def is_permanent_connect_error(error: Exception) -> bool:

@@ -122,7 +122,7 @@ def path(
     if "{" in filled:
         raise ValueError(f"path_params lacks a parameter of {template!r}")
     if not filled.startswith("/") or not _validators.is_printable_ascii(filled):
-        raise ValueError("resource_path must be an ASCII path from '/' on, not a URL")
+        raise ValueError("resource_path must be an ASCII path from '/' on")
     encoded = urlencode(list(_query_pairs(_validators.pairs("query_params", query))))
     return f"{filled}?{encoded}" if encoded else filled
 

@@ -135,9 +135,9 @@ class RestClient:
 
 def _raise_failure(error: Exception, peer: str) -> NoReturn:
     """Raise what a failure means; what a signal handler raised is the program's, and passes."""
-    handlers = cause_of_handler(error)
-    if handlers is not None:
-        raise handlers from handlers.__cause__  # `from error` would make a circle of causes
+    cause = cause_of_handler(error)
+    if cause is not None:
+        raise cause from cause.__cause__  # `from error` would make a circle of causes
     raise map_exception(error, peer, outcome_for_failure(error)) from error
 
 

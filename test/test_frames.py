@@ -159,7 +159,7 @@ def field_that_comes_twice() -> None:
 
 
 class Interruption(BaseException):
-    """As Ctrl-C, or a worker's soft time limit."""
+    """As Ctrl-C, or a worker's soft timeout."""
 
 
 def interrupted() -> None:

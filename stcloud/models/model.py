@@ -59,8 +59,8 @@ class Model:
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super(Model, cls).__init_subclass__(**arguments)  # super() knows the class without slots
-        if "__repr__" not in vars(cls):
-            cls.__repr__ = Model.__repr__  # type: ignore[method-assign]  # @dataclass would make one that shows secrets
+        if "__repr__" not in vars(cls):  # @dataclass would make one that shows secrets
+            cls.__repr__ = Model.__repr__  # type: ignore[method-assign]
 
     attribute_map: ClassVar[dict[str, str]]
     swagger_types: ClassVar[dict[str, str]]

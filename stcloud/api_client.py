@@ -289,12 +289,7 @@ class ApiClient:
             ApiException: the call failed; see :mod:`stcloud.exceptions`.
         """
         with logs.CallLog(request.operation, request.ids) as call_log:
-            try:
-                data, headers = self._send(request, call_log)
-            except BaseException as error:
-                if not isinstance(error, ApiException) or raised_by_handler(error):
-                    self.rest_client.reset_pools()  # any connection may be in any state
-                raise
+            data, headers = self._send(request, call_log)
         if request.options.data_only:
             return data
         info = HttpInfo[Any]((data, call_log.status, headers))
@@ -308,43 +303,44 @@ class ApiClient:
         retry_state = RetryState(self.configuration.retries, self._budget, request.method)
         while True:
             call_log.attempts = retry_state.attempts
-            try:
-                data, response = self._send_once(request, timeouts, retry_state.attempts)
-            except ApiException as error:
-                if raised_by_handler(error):
-                    raise
-                wait = error.plan_retry(retry_state, timeouts.remaining())
-                if wait is None:
-                    call_log.status = error.status
-                    if options.raw or not retry_state.deleted_by_earlier_attempt(error.status):
-                        raise
-                    call_log.note = "deleted by an earlier attempt, whose response was lost"
-                    success = {"message": call_log.note, "success": True}
-                    data = request.response_model and request.response_model.from_json(success)
-                    retry_state.record_success()
-                    return data, error.headers or {}
-                time.sleep(wait)
-            else:
+            outcome = self._send_once(request, timeouts, retry_state.attempts)
+            if not isinstance(outcome, ApiException):
+                data, response = outcome
                 call_log.status = response.status
                 retry_state.record_success()
                 return data, response.headers
+            wait = outcome.plan_retry(retry_state, timeouts.remaining())
+            if wait is None:
+                call_log.status = outcome.status
+                if options.raw or not retry_state.deleted_by_earlier_attempt(outcome.status):
+                    raise outcome
+                call_log.note = "deleted by an earlier attempt, whose response was lost"
+                success = {"message": call_log.note, "success": True}
+                data = request.response_model and request.response_model.from_json(success)
+                retry_state.record_success()
+                return data, outcome.headers or {}
+            time.sleep(wait)
 
     def _send_once(
         self, request: Request, timeouts: Timeouts, attempt: int
-    ) -> tuple[Any, RawResponse]:
-        """Make one attempt; return the data of its response, and the response."""
+    ) -> tuple[Any, RawResponse] | ApiException:
+        """Make one attempt; return the data of its response and the response, or its failure.
+
+        What it raises is none of the attempt's: a signal handler's, or a bad setting's.
+        """
         attempt_log = logs.AttemptLog(request.method, request.path, attempt)
         outer = sys.exception()
         try:
             response = self.rest_client.request(request, timeouts)
             data = self._process_response(request, response, attempt_log)
-        except ApiException as error:
-            if raised_by_handler(error):
+        except BaseException as error:
+            if not isinstance(error, ApiException) or raised_by_handler(error):
+                self.rest_client.reset_pools()  # any connection may be in any state
                 raise
             _redact_key(error, request)
             attempt_log.finish(error.status or error)
             remove_frames(error, outer)
-            raise
+            return error
         attempt_log.finish(response.status)
         return data, response
 

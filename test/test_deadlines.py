@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 import trustme
 from relay import Proxy
+from scripted_server import Reply, ScriptedServer, response
 from urllib3.exceptions import HTTPError
 
 import stcloud
@@ -231,9 +232,18 @@ class StopError(OSError):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 @pytest.mark.parametrize(
-    "kind", [SoftTimeLimitExceeded, TimeoutError, StopError, stcloud.NotFoundException]
+    "kind",
+    [
+        SoftTimeLimitExceeded,
+        TimeoutError,
+        StopError,
+        stcloud.NotFoundException,
+        stcloud.ConnectionException,
+    ],
 )
-@pytest.mark.parametrize("while_", ["connecting", "the handshake", "the response"])
+@pytest.mark.parametrize(
+    "while_", ["connecting", "the handshake", "the response", "the text of an error"]
+)
 def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str) -> None:
     """It is the caller's own, neither translated nor retried; connections are not used again."""
 
@@ -242,10 +252,18 @@ def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str
 
     previous = signal.signal(signal.SIGALRM, stop)
     try:
-        with full_backlog() as dead, socket.create_server(("127.0.0.1", 0)) as silent:
-            address = dead if while_ == "connecting" else silent.getsockname()
-            scheme = "https" if while_ == "the handshake" else "http"
-            api = connected(f"{scheme}://127.0.0.1:{address[1]}", retries=3)
+        with (
+            full_backlog() as dead,
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            ScriptedServer(Reply(response(b"busy", "503 Busy")[:-4], "hang")) as server,
+        ):
+            host = {
+                "connecting": f"http://127.0.0.1:{dead[1]}",
+                "the handshake": f"https://127.0.0.1:{silent.getsockname()[1]}",
+                "the response": f"http://127.0.0.1:{silent.getsockname()[1]}",
+                "the text of an error": server.url,
+            }[while_]
+            api = connected(host, retries=3)
             resets: list[object] = []
             api.api_client.rest_client.reset_pools = lambda: resets.append(1)  # type: ignore[method-assign]
             signal.setitimer(signal.ITIMER_REAL, 0.3)

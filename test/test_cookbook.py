@@ -264,11 +264,10 @@ def test_adopting(
     assert taken.endswith("error: token 1001 is 'shipper', which is in NAMES\n")
     for name in ("shipper [new]", "shipper ", "x" * 81):
         assert "error: name must have 1 to 80 characters" in run("adopt.py", "1001", name).stderr
-    assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
     api.update_app_token({"enabled": False}, sandbox.app_id, 1001)
-    disabled = run("adopt.py", "1001", "shipper")
-    assert (disabled.returncode, disabled.stdout) == (1, "")
-    assert "is disabled: find out why" in disabled.stderr
+    disabled = run("adopt.py", "1001", "other").stderr
+    assert disabled.endswith("error: token 1001 is disabled: find out why, and enable it\n")
+    assert [each["name"] for each in sandbox.tokens()] == ["shipper"]
 
 
 @pytest.mark.parametrize("since", [0.5, 2, 20], ids=str)

@@ -16,7 +16,7 @@ from stcloud._redaction import hides_variables, remove_frames
 from stcloud._signals import raised_by_handler
 from stcloud.configuration import AUTHORIZATION, Configuration, HeaderDict
 from stcloud.exceptions import ApiException, ConnectionException
-from stcloud.models.model import Model, is_model
+from stcloud.models.model import Model, is_model, schema
 from stcloud.operation import CallOptions, HttpInfo, Operation, Request
 from stcloud.rest import CallLimits, RawResponse, RestClient, Timeouts
 from stcloud.retry import RetryBudget, RetryState
@@ -469,6 +469,7 @@ def _response_model(response_type: object) -> type[Model] | None:
     if response_type in (None, object, "object"):
         return None
     if is_model(response_type):
+        schema(response_type)  # one that cannot be read is refused before anything is sent
         return response_type
     if isinstance(response_type, str):
         raise TypeError(

@@ -27,6 +27,7 @@ from stcloud import (
 )
 from stcloud.models._codecs import FieldError
 from stcloud.models.model import Model
+from stcloud.sandbox import Sandbox
 
 SECRET = "5ec4e7aa-0000-4000-8000-00000000cafe"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -401,6 +402,33 @@ def test_models_of_ones_own_may_have_postponed_annotations() -> None:
     )
     own = names["Own"].from_json({"name": "n", "tokens": [{"id": 7}]})
     assert (own.name, own.tokens) == ("n", [TokenDto(id=7)])
+
+
+@dataclass(kw_only=True)
+class ByKeyword(Model):
+    name: str | None = None
+
+
+@dataclass
+class WithSet(Model):
+    names: set[str] | None = None
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (ByKeyword, "ByKeyword does not take all of its fields in their order"),
+        (WithSet, r"a model's field cannot be set\[str\]: let it be str, bool"),
+    ],
+)
+def test_model_that_cannot_be_read_is_refused_before_the_call(
+    api: stcloud.TokensApiControllerApi, sandbox: Sandbox, model: type[Model], problem: str
+) -> None:
+    """Afterwards the token would be there, and nobody would know its value."""
+    path, body = f"/users-web/api/v3/apps/{sandbox.app_id}/tokens", {"name": "shipper"}
+    with pytest.raises(TypeError, match=problem):
+        api.api_client.call_api(path, "POST", body=body, response_type=model)
+    assert sandbox.tokens() == []
 
 
 def test_ordinary_lists_are_read_the_quick_way() -> None:

@@ -3,10 +3,8 @@
 # No `from __future__ import annotations` here: dataclass gives each subclass's __init__ the hint of
 # additional_properties, and as text it would be looked up in the subclass's module.
 import types
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from itertools import repeat
 from operator import itemgetter
 from typing import (
     Any,
@@ -36,9 +34,11 @@ from stcloud.models._codecs import (
 
 T = TypeVar("T")
 
-_new_dict: Callable[[], dict[str, Any]] = dict
-_MANY = 16  # from about here on, a list is read faster by columns
-_exhaust = deque[None](maxlen=0).extend  # runs an iterator to its end, without Python code
+_MANY = 8  # from about here on, a list is read faster by columns
+
+
+def _new_dict() -> dict[str, Any]:
+    return {}  # quicker than a call of dict[str, Any]
 
 
 @dataclass(slots=True, repr=False)
@@ -55,7 +55,7 @@ class Model:
         additional_properties: fields of a response that the model does not know, by JSON name.
     """
 
-    additional_properties: dict[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = field(default_factory=_new_dict, kw_only=True)
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super(Model, cls).__init_subclass__(**arguments)  # super() knows the class without slots
@@ -69,9 +69,9 @@ class Model:
     def from_json(cls, value: object) -> Self:
         """Make a model of a JSON object; a ``FieldError`` has the path of what does not fit."""
         document = json_object(value)
-        self = cls.__new__(cls)
+        values: list[Any] = []
         known = 0
-        for each in _schema(cls):
+        for each in schema(cls):
             item = document.get(each.json_name)
             if item is not None:
                 known += 1
@@ -81,9 +81,10 @@ class Model:
                     except FieldError as error:
                         error.prepend_path(each.json_name)
                         raise
-            setattr(self, each.name, item)
-        self.additional_properties = {} if known == len(document) else _unknown(cls, document)
-        return self
+            values.append(item)
+        if known == len(document):
+            return cls(*values)
+        return cls(*values, additional_properties=_unknown(cls, document))
 
     @classmethod
     def from_columns(cls, documents: Column) -> list[Self] | None:
@@ -93,22 +94,21 @@ class Model:
         It returns None if an object does not have exactly the model's fields with values of the
         usual types, or if the list is short: each object is then read on its own.
         """
-        schema = _schema(cls)
-        if len(schema) < 2 or len(documents) < _MANY:
+        known = schema(cls)
+        if not known or len(documents) < _MANY:
             return None
-        models = list(map(cls.__new__, repeat(cls, len(documents))))
+        columns: list[Column] = []
         try:
-            if set(map(len, documents)) != {len(schema)}:
+            if set(map(len, documents)) != {len(known)}:
                 return None
-            for each in schema:
+            for each in known:
                 values = each.codec.column(list(map(itemgetter(each.json_name), documents)))
                 if values is None:
                     return None
-                _exhaust(map(setattr, models, repeat(each.name), values))
+                columns.append(values)
         except (KeyError, TypeError):  # no object, or not with these fields
             return None
-        _exhaust(map(setattr, models, repeat("additional_properties"), iter(_new_dict, None)))
-        return models
+        return list(map(cls, *columns))
 
     @classmethod
     @hides_variables
@@ -121,8 +121,8 @@ class Model:
         Raises:
             TypeError: two names are those of the same field.
         """
-        by_name = {each.json_name: each for each in _schema(cls)}
-        by_name |= {each.name: each for each in _schema(cls)}
+        by_name = {each.json_name: each for each in schema(cls)}
+        by_name |= {each.name: each for each in schema(cls)}
         passed: dict[str, Any] = {}
         unknown: dict[str, Any] = {}
         for key, value in values.items():
@@ -141,7 +141,7 @@ class Model:
         A ``FieldError`` has the path of a value that does not fit its field.
         """
         document = dict(self.additional_properties)
-        for each in _schema(type(self)):
+        for each in schema(type(self)):
             value = getattr(self, each.name)
             if value is not None:
                 try:
@@ -165,7 +165,7 @@ class Model:
         return pformat(masked(self.to_dict()))
 
     def _items(self) -> Iterator[tuple[str, Any]]:
-        return ((each.name, getattr(self, each.name)) for each in _schema(type(self)))
+        return ((each.name, getattr(self, each.name)) for each in schema(type(self)))
 
     def __repr__(self) -> str:
         try:
@@ -189,21 +189,28 @@ class _Field:
 _schemas: dict[type[Model], tuple[_Field, ...]] = {}
 
 
-def _schema(model: type[Model]) -> tuple[_Field, ...]:
-    """Return the fields of a model, computed when it is first used."""
+def schema(model: type[Model]) -> tuple[_Field, ...]:
+    """Return the fields of a model, computed when it is first used.
+
+    Raises:
+        TypeError: the fields of a model of one's own cannot be passed in their order, or have a
+            type that JSON does not.
+    """
     known = _schemas.get(model)
     if known is None:
         hints = get_type_hints(model)
+        found = [each for each in fields(model) if each.name != "additional_properties"]
+        if model.__match_args__ != tuple(each.name for each in found):
+            raise TypeError(f"{model.__name__} does not take all of its fields in their order")
         known = _schemas[model] = tuple(
             _Field(each.name, each.metadata.get("json_name", each.name), _codec(hints[each.name]))
-            for each in fields(model)
-            if each.name != "additional_properties"
+            for each in found
         )
     return known
 
 
 def _unknown(model: type[Model], document: dict[str, Any]) -> dict[str, Any]:
-    known = {each.json_name for each in _schema(model)}
+    known = {each.json_name for each in schema(model)}
     return {key: item for key, item in document.items() if key not in known}
 
 
@@ -220,10 +227,10 @@ class _ClassProperty(Generic[T]):
 # Set here, since @dataclass would read them in the class before there are fields.
 _of_class: Any = Model
 _of_class.attribute_map = _ClassProperty(
-    lambda model: {each.name: each.json_name for each in _schema(model)}
+    lambda model: {each.name: each.json_name for each in schema(model)}
 )
 _of_class.swagger_types = _ClassProperty(
-    lambda model: {each.name: each.codec.type_name for each in _schema(model)}
+    lambda model: {each.name: each.codec.type_name for each in schema(model)}
 )
 
 
@@ -240,7 +247,11 @@ def _codec(annotation: Any) -> Codec:
         return list_codec(_codec(get_args(annotation)[0]))
     if is_model(annotation):
         return _model_codec(annotation)
-    return CODECS[get_origin(annotation) or annotation]
+    try:
+        return CODECS[get_origin(annotation) or annotation]
+    except KeyError:
+        known = "str, bool, int, datetime, dict, Any, a model, or a list of one of them"
+        raise TypeError(f"a model's field cannot be {annotation}: let it be {known}") from None
 
 
 def _model_codec(model: type[Model]) -> Codec:

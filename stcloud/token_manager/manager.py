@@ -120,6 +120,8 @@ class TokenManager:
     def find(self, name: str) -> TokenDto | None:
         """Return the current token of a name, None if no token has it. Changes nothing.
 
+        If all tokens with the name are disabled, it is the newest of them.
+
         Raises:
             ValueError, TypeError: the name cannot be managed.
             ApiException: the list could not be read.

@@ -311,15 +311,20 @@ class ApiClient:
                 return data, response.headers
             wait = outcome.plan_retry(retry_state, timeouts.remaining())
             if wait is None:
-                call_log.status = outcome.status
-                if options.raw or not retry_state.deleted_by_earlier_attempt(outcome.status):
-                    raise outcome
-                call_log.note = "deleted by an earlier attempt, whose response was lost"
-                success = {"message": call_log.note, "success": True}
-                data = request.response_model and request.response_model.from_json(success)
-                retry_state.record_success()
-                return data, outcome.headers or {}
+                break
+            del outcome  # or its body would be in memory until the next attempt is over
             time.sleep(wait)
+        call_log.status = outcome.status
+        if options.raw or not retry_state.deleted_by_earlier_attempt(outcome.status):
+            try:
+                raise outcome
+            finally:
+                del outcome  # or it and this frame would keep each other
+        call_log.note = "deleted by an earlier attempt, whose response was lost"
+        success = {"message": call_log.note, "success": True}
+        data = request.response_model and request.response_model.from_json(success)
+        retry_state.record_success()
+        return data, outcome.headers or {}
 
     def _send_once(
         self, request: Request, timeouts: Timeouts, attempt: int

@@ -15,9 +15,13 @@ import pytest
 
 import stcloud
 from stcloud.models import TokensResponse
+from stcloud.operation import Operation
+from stcloud.sandbox import Fault, Sandbox
 
 SOURCE = str(Path(stcloud.__file__).parent)
 SANDBOX = str(Path(SOURCE, "sandbox"))
+
+LIST = Operation("get_app_tokens1", "GET", "/users-web/api/v3/apps/{appId}/tokens", TokensResponse)
 
 MOST_CALLS = 150
 """More than the some 120 that are needed: only what multiplies the work exceeds it."""
@@ -61,6 +65,32 @@ def test_client_starts_no_thread(api: stcloud.TokensApiControllerApi, sandbox: A
     with stcloud.ApiClient(api.api_client.configuration) as client:
         stcloud.TokensApiControllerApi(client).get_app_tokens1(sandbox.app_id)
         assert threading.active_count() <= before + 1  # the sandbox has one for each connection
+
+
+def test_failures_are_forgotten(
+    connect: Callable[..., stcloud.TokensApiControllerApi],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failed attempt's exception, with its body, ends before the wait, a call's with its use."""
+    seen: list[int] = []
+
+    def count(_: object = None) -> None:
+        seen.append(sum(issubclass(type(each), stcloud.ApiException) for each in gc.get_objects()))
+
+    client = connect().api_client
+    gc.collect()  # or what other tests left would be counted, too
+    gc.disable()
+    try:
+        monkeypatch.setattr("stcloud.api_client.time.sleep", count)
+        sandbox.fail_next(None, Fault.status(503), times=20)
+        with pytest.raises(stcloud.ServiceException):
+            client.call_operation(LIST, {}, app_id=sandbox.app_id)
+        count()
+    finally:
+        gc.enable()
+    assert set(seen) == {0}
+    assert len(seen) > 2  # after several attempts, and after the call
 
 
 def response(count: int) -> str:

@@ -3,8 +3,10 @@
 # No `from __future__ import annotations` here: dataclass gives each subclass's __init__ the hint of
 # additional_properties, and as text it would be looked up in the subclass's module.
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import repeat
 from operator import itemgetter
 from typing import (
     Any,
@@ -13,6 +15,7 @@ from typing import (
     Self,
     TypeGuard,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
@@ -34,11 +37,8 @@ from stcloud.models._codecs import (
 
 T = TypeVar("T")
 
-_MANY = 8  # from about here on, a list is read faster by columns
-
-
-def _new_dict() -> dict[str, Any]:
-    return {}  # quicker than a call of dict[str, Any]
+_MANY = 16  # from about here on, a list is read faster by columns
+_exhaust = deque[None](maxlen=0).extend  # runs an iterator to its end, without Python code
 
 
 @dataclass(slots=True, repr=False)
@@ -55,7 +55,7 @@ class Model:
         additional_properties: fields of a response that the model does not know, by JSON name.
     """
 
-    additional_properties: dict[str, Any] = field(default_factory=_new_dict, kw_only=True)
+    additional_properties: dict[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super(Model, cls).__init_subclass__(**arguments)  # super() knows the class without slots
@@ -69,7 +69,7 @@ class Model:
     def from_json(cls, value: object) -> Self:
         """Make a model of a JSON object; a ``FieldError`` has the path of what does not fit."""
         document = json_object(value)
-        values: list[Any] = []
+        self = cls.__new__(cls)
         known = 0
         for each in schema(cls):
             item = document.get(each.json_name)
@@ -81,10 +81,9 @@ class Model:
                     except FieldError as error:
                         error.prepend_path(each.json_name)
                         raise
-            values.append(item)
-        if known == len(document):
-            return cls(*values)
-        return cls(*values, additional_properties=_unknown(cls, document))
+            setattr(self, each.name, item)
+        self.additional_properties = {} if known == len(document) else _unknown(cls, document)
+        return self
 
     @classmethod
     def from_columns(cls, documents: Column) -> list[Self] | None:
@@ -95,9 +94,9 @@ class Model:
         usual types, or if the list is short: each object is then read on its own.
         """
         known = schema(cls)
-        if not known or len(documents) < _MANY:
+        if len(known) < 2 or len(documents) < _MANY:
             return None
-        columns: list[Column] = []
+        models = list(map(cls.__new__, repeat(cls, len(documents))))
         try:
             if set(map(len, documents)) != {len(known)}:
                 return None
@@ -105,10 +104,12 @@ class Model:
                 values = each.codec.column(list(map(itemgetter(each.json_name), documents)))
                 if values is None:
                     return None
-                columns.append(values)
+                _exhaust(map(setattr, models, repeat(each.name), values))
         except (KeyError, TypeError):  # no object, or not with these fields
             return None
-        return list(map(cls, *columns))
+        for model in models:
+            model.additional_properties = {}
+        return models
 
     @classmethod
     @hides_variables
@@ -189,22 +190,27 @@ class _Field:
 _schemas: dict[type[Model], tuple[_Field, ...]] = {}
 
 
-def schema(model: type[Model]) -> tuple[_Field, ...]:
+def schema(model: type[Model], *outer: type[Model]) -> tuple[_Field, ...]:
     """Return the fields of a model, computed when it is first used.
 
+    Args:
+        model: the model's class.
+        outer: the models whose fields are being computed, which have this one among them.
+
     Raises:
-        TypeError: the fields of a model of one's own cannot be passed in their order, or have a
-            type that JSON does not.
+        TypeError: a field, also of a model within this one, has a type that JSON does not.
     """
     known = _schemas.get(model)
     if known is None:
         hints = get_type_hints(model)
-        found = [each for each in fields(model) if each.name != "additional_properties"]
-        if model.__match_args__ != tuple(each.name for each in found):
-            raise TypeError(f"{model.__name__} does not take all of its fields in their order")
         known = _schemas[model] = tuple(
-            _Field(each.name, each.metadata.get("json_name", each.name), _codec(hints[each.name]))
-            for each in found
+            _Field(
+                each.name,
+                each.metadata.get("json_name", each.name),
+                _codec(hints[each.name], model, *outer),
+            )
+            for each in fields(model)
+            if each.name != "additional_properties"
         )
     return known
 
@@ -239,13 +245,17 @@ def is_model(kind: object) -> TypeGuard[type[Model]]:
     return isinstance(kind, type) and issubclass(kind, Model)
 
 
-def _codec(annotation: Any) -> Codec:
-    """Return the codec of a field's annotation, ``type | None`` or ``Any``."""
-    if isinstance(annotation, types.UnionType):
-        annotation = get_args(annotation)[0]
+def _codec(annotation: Any, *outer: type[Model]) -> Codec:
+    """Return the codec of a field's annotation, which may be ``| None`` or ``Optional``."""
+    if get_origin(annotation) in (types.UnionType, Union):
+        kinds = [kind for kind in get_args(annotation) if kind is not types.NoneType]
+        if len(kinds) == 1:
+            annotation = kinds[0]
     if get_origin(annotation) is list:
-        return list_codec(_codec(get_args(annotation)[0]))
+        return list_codec(_codec(get_args(annotation)[0], *outer))
     if is_model(annotation):
+        if annotation not in outer:  # a model may contain itself
+            schema(annotation, *outer)
         return _model_codec(annotation)
     try:
         return CODECS[get_origin(annotation) or annotation]

@@ -58,9 +58,9 @@ def exception_facts(error: Exception) -> Iterator[tuple[str, str]]:
     """Yield what a caller sees of an exception."""
     found: Any = error
     if not isinstance(error, importlib.import_module("stcloud.rest").ApiException):
-        yield "result", f"raises {type(error).__name__}, not an `ApiException`"
+        yield "result", f"raises `{type(error).__name__}`, not an `ApiException`"
         return
-    yield "result", f"raises {type(error).__name__}, status {found.status}"
+    yield "result", f"raises `{type(error).__name__}`, status {found.status}"
     text = found.body.decode() if isinstance(found.body, bytes) else found.body
     yield "`.reason` of the error", repr(found.reason)
     yield "`.body` of the error", repr(text)

@@ -161,7 +161,8 @@ class ApiClient:
             collection_formats: formats of lists, which this API does not have: None or
                 empty.
             _preload_content: False returns urllib3's response, unread.
-            _request_timeout: seconds for the call, or for each attempt ``(connect, read)``.
+            _request_timeout: seconds for the complete call, or a pair: seconds to connect and
+                for each wait for the server.
 
         Returns:
             ``(data, status, headers)``, or what the options ask for instead.

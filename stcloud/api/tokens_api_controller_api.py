@@ -35,8 +35,8 @@ class TokensApiControllerApi:
 
     - ``async_req=True``: return a result to wait for, with ``get(timeout)``.
     - ``_preload_content=False``: return the raw urllib3 response, unread.
-    - ``_request_timeout``: seconds for the complete call, or a pair: seconds to connect and to wait
-      for bytes.
+    - ``_request_timeout``: seconds for the complete call, or a pair: seconds to connect and for
+      each wait for the server.
     - ``_return_http_data_only=True``: for the methods ``..._with_http_info``, return data alone.
 
     Args:

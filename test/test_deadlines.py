@@ -279,6 +279,44 @@ def test_exception_of_a_signal_handler_passes(kind: type[Exception], while_: str
     assert (type(raised.value), resets) == (kind, [1])
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of a connection amid the change
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError, StopError])
+@pytest.mark.parametrize("step", ["before get", "after get", "before put", "after put"])
+def test_exception_of_a_signal_handler_passes_while_a_slot_changes_hands(
+    api: stcloud.TokensApiControllerApi,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+    step: str,
+) -> None:
+    """Then urllib3 gives a slot back that it did not take, or gives it back twice."""
+
+    def stop(*_: object) -> NoReturn:
+        raise kind
+
+    place, method = step.split()
+    change = getattr(ConnectionQueue, method)
+    raised: list[object] = []
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        result = change(*args, **options) if place == "after" else None
+        if not raised:
+            raised.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return result if place == "after" else change(*args, **options)
+
+    api.get_app_tokens1(sandbox.app_id)
+    monkeypatch.setattr(ConnectionQueue, method, interrupted)
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(kind) as error:
+            api.get_app_tokens1(sandbox.app_id)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert type(error.value) is kind
+    assert api.get_app_tokens1(sandbox.app_id).tokens == []
+
+
 class Handler:
     """Handlers of the forms that there are."""
 

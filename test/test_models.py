@@ -1,7 +1,8 @@
 import copy
 import inspect
 import pickle
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+import typing
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple, Optional
 
@@ -458,7 +459,13 @@ class WithSet(Model):
 
 @dataclass
 class WithSetInside(Model):
+    around: "WithSetAround | None" = None
     again: "WithSetInside | None" = None
+
+
+@dataclass
+class WithSetAround(Model):
+    inside: WithSetInside | None = None
     data: list[WithSet] | None = None
 
 
@@ -467,17 +474,27 @@ class WithEither(Model):
     name: int | str | None = None
 
 
+WithBareList = make_dataclass("WithBareList", [("names", typing.List)], bases=(Model,))  # noqa: UP006
+
+
 @pytest.mark.parametrize(
     ("model", "kind"),
-    [(WithSet, r"set\[str\]"), (WithSetInside, r"set\[str\]"), (WithEither, r".*int.*str.*")],
+    [
+        (WithSet, r"set\[str\]"),
+        (WithSetInside, r"set\[str\]"),
+        (WithEither, r".*int.*str.*"),
+        (WithBareList, "typing.List"),
+    ],
 )
 def test_model_that_cannot_be_read_is_refused_before_the_call(
     api: stcloud.TokensApiControllerApi, sandbox: Sandbox, model: type[Model], kind: str
 ) -> None:
     """Afterwards the token would be there, and nobody would know its value."""
     path, body = f"/users-web/api/v3/apps/{sandbox.app_id}/tokens", {"name": "shipper"}
-    with pytest.raises(TypeError, match=f"a model's field cannot be {kind}: let it be str, bool"):
-        api.api_client.call_api(path, "POST", body=body, response_type=model)
+    for each in (model, WithSetInside, WithSetAround, model):
+        problem = f"a model's field cannot be {kind if each is model else 'set'}"
+        with pytest.raises(TypeError, match=problem):
+            api.api_client.call_api(path, "POST", body=body, response_type=each)
     assert sandbox.tokens() == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from queue import Empty, Full
+from queue import Empty
 from typing import Protocol
 
 
@@ -86,13 +86,15 @@ class ConnectionQueue:
         return waiter.connection
 
     def put(self, connection: Connection | None, block: bool = True) -> None:  # noqa: ARG002  # as a queue's
-        """Give a slot back.
+        """Give a slot back, unless all are here.
 
-        Raises:
-            queue.Full: all slots are here.
+        When a signal handler raises while a slot is taken or given back, urllib3 gives one back
+        that it did not take, or gives it back twice.
         """
         if len(self._idle) >= self._maxsize:
-            raise Full
+            if connection is not None:
+                connection.close()
+            return
         self._idle.append(connection)
         self._serve_waiters()
 

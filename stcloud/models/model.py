@@ -203,7 +203,7 @@ def schema(model: type[Model], *outer: type[Model]) -> tuple[_Field, ...]:
     known = _schemas.get(model)
     if known is None:
         hints = get_type_hints(model)
-        known = _schemas[model] = tuple(
+        known = tuple(
             _Field(
                 each.name,
                 each.metadata.get("json_name", each.name),
@@ -212,6 +212,8 @@ def schema(model: type[Model], *outer: type[Model]) -> tuple[_Field, ...]:
             for each in fields(model)
             if each.name != "additional_properties"
         )
+        if not outer:  # one of those may still be refused, and this one with it
+            _schemas[model] = known
     return known
 
 
@@ -251,8 +253,9 @@ def _codec(annotation: Any, *outer: type[Model]) -> Codec:
         kinds = [kind for kind in get_args(annotation) if kind is not types.NoneType]
         if len(kinds) == 1:
             annotation = kinds[0]
-    if get_origin(annotation) is list:
-        return list_codec(_codec(get_args(annotation)[0], *outer))
+    items = get_args(annotation)
+    if get_origin(annotation) is list and items:
+        return list_codec(_codec(items[0], *outer))
     if is_model(annotation):
         if annotation not in outer:  # a model may contain itself
             schema(annotation, *outer)

@@ -40,14 +40,14 @@ def fields(result: Any) -> Iterator[tuple[str, str]]:
     """Yield the fields of a result that is a model, those of the models in it too."""
     model = result[0] if isinstance(result, tuple) and result else result
     if hasattr(model, "swagger_types"):
-        yield from leaves("`result", model.to_dict())
+        yield from leaves("`result.to_dict()", model.to_dict())
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield the plain values in dicts and lists, by the way to them."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from leaves(f"{path}.{name}", item)
+            yield from leaves(f"{path}[{name!r}]", item)
     elif isinstance(value, list) and value:
         yield from leaves(f"{path}[0]", value[0])
     else:

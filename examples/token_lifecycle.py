@@ -72,8 +72,8 @@ class Lifecycle:
             self.change(self.own_id())
         finally:
             for token in self.own():
-                self.step("5. Delete it", "DELETE", f"/{token.id}")
                 self.api.delete_app_token1(self.app_id, str(token.id))
+                self.step("5. Delete it", "DELETE", f"/{token.id}")  # printing may fail, too
                 show(self.tokens())
 
     def change(self, token_id: str) -> None:

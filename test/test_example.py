@@ -54,6 +54,19 @@ def test_with_a_key_it_runs_on_the_service(
     assert api.get_app_tokens1(account.app_id) == before
 
 
+def test_its_token_is_deleted_when_nobody_reads_on(account: Sandbox) -> None:
+    """As with `| head`: then printing fails."""
+    command = [sys.executable, "-u", str(EXAMPLE), "--app-id", str(account.app_id)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        while not program.stdout.readline().startswith(b"2."):
+            pass
+        program.stdout.close()
+        assert b"BrokenPipeError" in program.stderr.read()
+    assert account.tokens() == []
+
+
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize(
     ("arguments", "problem"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import brownout
 from compare import CASES, GOALS
-from peers import PEERS, VARIANTS
+from peers import PEERS, VARIANTS, calls
 from results import DOCS, Row, load
 from tabulate import tabulate
 
@@ -40,7 +40,8 @@ def performance() -> list[str]:
         work = TITLES[case] + ("" if base == "urllib3" else ", beside one pool")
         verdict = "met" if ratio <= goal else "missed"
         goals.append((work, f"{goal:.2f}", f"**{ratio:.3f}**, {verdict}", spread))
-    lists, others = list(TITLES)[:4], list(TITLES)[4:]
+    lists = [case.name for case in CASES if case.work is calls]
+    others = [case.name for case in CASES if case.work is not calls]
     return [
         f"Measured on {document['date']}: {document['machine']}; {versions}.",
         table(("Work", "Goal", "Reached", "Quartiles"), goals),

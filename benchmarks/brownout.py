@@ -107,10 +107,8 @@ class Simulation:
         self._scenario = scenario
         self.load = scenario.rate * scenario.clients  # calls in a second
         self._capacity = self.load * HEADROOM
-        self._budgets = [
-            RetryBudget(scenario.policy.budget if scenario.policy else 0)
-            for _ in range(scenario.clients)
-        ]
+        budget = scenario.policy.budget if scenario.policy else 0
+        self._budgets = [RetryBudget(budget) for _ in range(scenario.clients)]
         self._time = Environment()
         self._queue = Store(self._time)  # of events, each the response to a request
         self.counts = [Counter[str]() for _ in range(BEFORE + BROWNOUT + AFTER)]
@@ -168,10 +166,6 @@ class Simulation:
         return response
 
 
-def _ended(counts: Counter[str]) -> int:
-    return counts["succeeded"] + counts["failed"]
-
-
 def simulate(scenario: Scenario) -> results.Row:
     """Run a scenario; the same one always has the same result.
 
@@ -184,7 +178,8 @@ def simulate(scenario: Scenario) -> results.Row:
     counts, back = simulation.counts, BEFORE + BROWNOUT
     dark = counts[BEFORE:back]
     load = [each["sent"] / simulation.load for each in counts]
-    success = [each["succeeded"] / max(1, _ended(each)) for each in counts]
+    ended = [each["succeeded"] + each["failed"] for each in counts]
+    success = [each["succeeded"] / max(1, of) for each, of in zip(counts, ended, strict=True)]
     wanted = 0.99 * sum(success[1:BEFORE]) / (BEFORE - 1)
     bad = [second for second in range(back, len(counts)) if success[second] < wanted]
     recovery = bad[-1] + 1 - back if bad else 0
@@ -194,7 +189,7 @@ def simulate(scenario: Scenario) -> results.Row:
         "peak": max(load[BEFORE:back]),
         "recovery": recovery if recovery <= AFTER - STEADY else None,
         "failed": failed,
-        "failed_share": failed / sum(map(_ended, counts)),
+        "failed_share": failed / sum(ended),
         "load": load,
         "success": success,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -74,27 +75,23 @@ def reliability() -> list[str]:
     keys = ("service", "client", "rate", "lost", "flaw")
     found = {tuple(row[key] for key in keys): row for row in load("brownout")["rows"]}
     main = []
-    for service in brownout.SERVICES:
-        for client in brownout.CLIENTS:
-            row = found[service, client, 1, 0.9, 0]
-            numbers = f"{row['amplification']:.2f}", f"{row['peak']:.1f}", recovery(row)
-            main.append((service, client, *numbers, f"{row['failed']:,}"))
+    for service, client in product(brownout.SERVICES, brownout.CLIENTS):
+        row = found[service, client, 1, 0.9, 0]
+        numbers = f"{row['amplification']:.2f}", f"{row['peak']:.1f}", recovery(row)
+        main.append((service, client, *numbers, f"{row['failed']:,}"))
     rates = []
-    for rate, name in brownout.RATES.items():
-        for service in brownout.SERVICES:
-            rows = [found[service, client, round(rate, 5), 0.9, 0] for client in brownout.CLIENTS]
-            cells = (f"{row['amplification']:.2f}, {recovery(row)}" for row in rows)
-            rates.append((name, service, *cells))
+    for (rate, name), service in product(brownout.RATES.items(), brownout.SERVICES):
+        rows = [found[service, client, round(rate, 5), 0.9, 0] for client in brownout.CLIENTS]
+        cells = (f"{row['amplification']:.2f}, {recovery(row)}" for row in rows)
+        rates.append((name, service, *cells))
     policies = []
     for client in map(brownout.numbers_of, brownout.POLICIES):
         loads = (found["rejects", client, 1, lost, 0]["amplification"] for lost in brownout.LOSSES)
         failed = (found["rejects", client, 1, 0, flaw]["failed_share"] for flaw in brownout.FLAWS)
         name = f"**{client}**" if client == brownout.numbers_of(RetryPolicy()) else client
         policies.append((name, *(f"{one:.2f}" for one in loads), *(f"{one:.2%}" for one in failed)))
-    heads = (
-        *(f"{lost:.0%} gone" for lost in brownout.LOSSES),
-        *(f"{one:.0%} fail" for one in brownout.FLAWS),
-    )
+    heads = [f"{lost:.0%} gone" for lost in brownout.LOSSES]
+    heads += [f"{one:.0%} fail" for one in brownout.FLAWS]
     columns = "The service", "Client", "Requests per call", "Peak load", "Recovery", "Failed calls"
     return [
         table(columns, main),
@@ -146,14 +143,9 @@ def draw_brownout(above: Any, below: Any, service: str) -> None:
         seconds = range(0, 2 * len(row["load"]), 2)
         above.plot(seconds, row["load"], color=tone, label=row["client"].replace("`", ""))
         below.plot(seconds, [100 * share for share in row["success"]], color=tone)
+    dark = brownout.BEFORE, brownout.BEFORE + brownout.BROWNOUT
     for axes in (above, below):
-        axes.axvspan(
-            brownout.BEFORE,
-            brownout.BEFORE + brownout.BROWNOUT,
-            color=TONES[0],
-            alpha=0.2,
-            linewidth=0,
-        )
+        axes.axvspan(*dark, color=TONES[0], alpha=0.2, linewidth=0)
         axes.grid(axis="y")
     above.set_ylabel("load, normal = 1")
     below.set_ylabel("calls that succeed, %")

@@ -51,9 +51,8 @@ class Peer(NamedTuple):
 
 def _manager(host: str) -> Fetch:
     pool = import_module("urllib3").PoolManager(maxsize=THREADS, block=True)
-    return lambda app: json.loads(
-        pool.request("GET", host + PATH.format(app), headers=HEADERS).data
-    )
+    url = host + PATH
+    return lambda app: json.loads(pool.request("GET", url.format(app), headers=HEADERS).data)
 
 
 def _floor(host: str) -> Fetch:
@@ -112,6 +111,7 @@ def _sematext(host: str) -> Fetch:
 _CLIENT = "import {0}; {0}.ApiClient({0}.Configuration())".format
 _URLLIB3 = "import urllib3, certifi; urllib3."
 _STCLOUD = _CLIENT("stcloud")
+_FROM_SEMATEXT = f"import sys; sys.path.insert(0, {str(SEMATEXT)!r}); "
 PEERS = {
     "urllib3": Peer("urllib3", "urllib3", f"{_URLLIB3}PoolManager()", _manager),
     "floor": Peer(
@@ -122,12 +122,7 @@ PEERS = {
     "no columns": Peer("stcloud, without columns", "stcloud", _STCLOUD, _no_columns),
     "requests": Peer("requests", "requests", "import requests; requests.Session()", _requests),
     "httpx": Peer("httpx", "httpx", "import httpx; httpx.Client()", _httpx),
-    "sematext": Peer(
-        "sematext-api-client-python",
-        "stcloud",
-        f"import sys; sys.path.insert(0, {str(SEMATEXT)!r}); {_STCLOUD}",
-        _sematext,
-    ),
+    "sematext": Peer("sematext-api-client-python", "stcloud", _FROM_SEMATEXT + _STCLOUD, _sematext),
     "generated": Peer("openapi-generator", "openapi_client", _CLIENT("openapi_client"), _generated),
 }
 VARIANTS = ("no head", "no columns")
@@ -169,9 +164,7 @@ def threads(name: str, host: str, size: int, count: int) -> float:
     fetch = _ready(name, host, size)
     with ThreadPoolExecutor(THREADS) as pool:
         begin = time.perf_counter()
-        jobs = [pool.submit(_repeat, fetch, size, count // THREADS) for _ in range(THREADS)]
-        for job in jobs:
-            job.result()
+        list(pool.map(lambda _: _repeat(fetch, size, count // THREADS), range(THREADS)))
         return (time.perf_counter() - begin) / count
 
 
@@ -179,13 +172,12 @@ def memory(name: str, host: str, size: int, count: int) -> float:
     """Return the bytes that a response holds, according to tracemalloc."""
     fetch = _ready(name, host, size)
     tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
     held = [fetch(size) for _ in range(count)]
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del held
-    return (after - before) / count
+    return after / count
 
 
 def start(name: str, _host: str, _size: int, _count: int) -> float:

@@ -11,10 +11,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 Row = dict[str, Any]
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str) -> Any:
     """Return what was recorded."""
-    document: dict[str, Any] = json.loads((DOCS / f"{name}.json").read_text(encoding="utf-8"))
-    return document
+    return json.loads((DOCS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def write(path: Path, head: dict[str, Any], rows: Iterable[Row]) -> None:

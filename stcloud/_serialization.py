@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 from urllib.parse import quote, urlencode
 
 from stcloud import _validators
+from stcloud._redaction import mask_uuids
 from stcloud.models._codecs import FieldError, FieldTypeError
 from stcloud.models.model import Model
 
@@ -83,7 +84,9 @@ def serialize_body(model: type[Model], value: object) -> dict[str, Any]:
         value = model.from_dict(cast("Mapping[str, Any]", value))
         for name in value.additional_properties:
             known = ", ".join(model.attribute_map)
-            raise TypeError(f"body: {model.__name__} has no field {name!r}; it has {known}")
+            raise TypeError(
+                f"body: {model.__name__} has no field {mask_uuids(repr(name))}; it has {known}"
+            )
     if not isinstance(value, model):
         raise _validators.wrong_type("body", f"{model.__name__} or a dict of its fields", value)
     return _model_to_json(value, f"body: {model.__name__}")

@@ -17,6 +17,8 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from stcloud._redaction import mask_uuids
+
 T = TypeVar("T")
 
 _NAME = frozenset(ascii_letters + digits + "!#$%&'*+-.^_`|~")  # a token of RFC 9110
@@ -186,10 +188,10 @@ def new_file(name: str, value: object) -> str:
     """The path of a file that can be made, in a folder that exists."""
     wanted = path(name, value)
     if Path(wanted).is_dir():
-        raise ValueError(f"{name} must be a file, and {wanted!r} is a folder")
+        raise ValueError(f"{name} must be a file, and {mask_uuids(wanted)!r} is a folder")
     if Path(wanted).parent.is_dir():
         return wanted
-    raise ValueError(f"{name} must be in a folder that exists, not {wanted!r}")
+    raise ValueError(f"{name} must be in a folder that exists, not {mask_uuids(wanted)!r}")
 
 
 def file(name: str, value: object) -> str:
@@ -197,7 +199,7 @@ def file(name: str, value: object) -> str:
     found = path(name, value)
     if Path(found).is_file():
         return found
-    raise ValueError(f"{name} must be a file that exists, not {found!r}")
+    raise ValueError(f"{name} must be a file that exists, not {mask_uuids(found)!r}")
 
 
 def file_or_folder(name: str, value: object) -> str:
@@ -205,7 +207,7 @@ def file_or_folder(name: str, value: object) -> str:
     found = path(name, value)
     if Path(found).exists():
         return found
-    raise ValueError(f"{name} must be a file or a folder that exists, not {found!r}")
+    raise ValueError(f"{name} must be a file or a folder that exists, not {mask_uuids(found)!r}")
 
 
 def name_or_false(name: str, value: object) -> str | bool:

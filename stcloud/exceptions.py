@@ -172,6 +172,9 @@ class TimeoutException(ConnectionException):
 class TokenManagerException(Exception):
     """The app's tokens are in an unexpected state for a :class:`~stcloud.TokenManager`."""
 
+    def __str__(self) -> str:
+        return mask_uuids(str(self.args[0]) if self.args else "")
+
 
 class MissingTokenException(TokenManagerException):
     """No token has the name, or the new one was removed meanwhile."""
@@ -189,9 +192,6 @@ class TokenDriftException(TokenManagerException):
         super().__init__(text, wanted, found)
         self.wanted: dict[str, bool] = wanted
         self.found: dict[str, Any] = found
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def _forget_causes(error: BaseException) -> None:

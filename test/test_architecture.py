@@ -16,7 +16,7 @@ MODULES: dict[str, set[str]] = {
     "_redaction": set(),
     "_signals": set(),
     "logs": {"_redaction"},
-    "_validators": set(),
+    "_validators": {"_redaction"},
     "retry": set(),
     "configuration": {"_redaction", "_validators", "logs", "retry", "version"},
     "models": {"models"},
@@ -35,7 +35,7 @@ MODULES: dict[str, set[str]] = {
     },
     "rest": {"_transport", "operation", "configuration", "exceptions", "retry"},
     "operation": {"_transport", "models"},
-    "_serialization": {"_validators", "models"},
+    "_serialization": {"_redaction", "_validators", "models"},
     "_response": {"_serialization", "exceptions", "models", "rest", "retry"},
     "api_client": {
         "_redaction",

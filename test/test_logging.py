@@ -349,3 +349,31 @@ def test_page_lists_the_fields() -> None:
     """The documentation has each field with its type, and no other."""
     table = re.findall(r"^\| `(stcloud_\w+)` \| (.+?) \|", PAGE.read_text(encoding="utf-8"), re.M)
     assert dict(table) == FIELDS
+
+
+def test_value_instead_of_a_name_is_masked(
+    sandbox: Sandbox, api: stcloud.TokensApiControllerApi, recorded: RecordingHandler, token: str
+) -> None:
+    """Someone passes a token's value where its name belongs: no line and no error shows it."""
+    manager = stcloud.TokenManager(api, sandbox.app_id)
+    with pytest.raises(stcloud.MissingTokenException) as missing:
+        manager.rotate(token, print)
+    manager.ensure(token)
+    with pytest.raises(stcloud.TokenDriftException) as drift:
+        manager.ensure(token, readable=True, writeable=False)
+    misplaced: Any = {token: "shipper"}
+    with pytest.raises(TypeError) as unknown:
+        api.create_app_token(misplaced, sandbox.app_id)
+    texts = [str(raised.value) for raised in (missing, drift, unknown)]
+    texts += [record.getMessage() for record in recorded.records]
+    assert [text for text in texts if token in text] == []
+    assert sum(token[-4:] in text for text in texts) >= 5
+
+
+@pytest.mark.parametrize("setting", ["ssl_ca_cert", "cert_file", "key_file", "logger_file"])
+def test_key_instead_of_a_path_is_masked(sandbox: Sandbox, setting: str) -> None:
+    key = f"absent/{sandbox.api_key}"
+    misplaced: dict[str, Any] = {setting: key}
+    with pytest.raises(ValueError, match=f"^{setting} must be .*{key[-4:]}") as raised:
+        stcloud.Configuration(**misplaced)
+    assert sandbox.api_key not in str(raised.value)

@@ -177,7 +177,7 @@ class TokenManagerException(Exception):
 
 
 class MissingTokenException(TokenManagerException):
-    """No token has the name, or the new one was removed meanwhile."""
+    """No token has the name, or the new one was removed meanwhile or is not listed yet."""
 
 
 class TokenDriftException(TokenManagerException):

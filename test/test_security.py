@@ -182,7 +182,7 @@ def test_key_with_a_password_asks_nobody(authority: trustme.CA, tmp_path: Path) 
         ended = subprocess.run(
             program, capture_output=True, text=True, timeout=30, start_new_session=True, check=True
         )
-    assert ended.stdout.startswith("cert_file names no readable PEM file of its kind")
+    assert ended.stdout.startswith("cert_file or key_file names no readable PEM file of its kind")
 
 
 def test_client_certificate(
@@ -255,13 +255,18 @@ def test_proxy_of_the_environment(
     assert len(proxy.heads) == 1
 
 
+@pytest.mark.parametrize("names", [["HTTP_PROXY"], ["http_proxy"], ["http_proxy", "HTTP_PROXY"]])
 @pytest.mark.parametrize("proxy", ["socks5://h:1", "h:1:2"])
 def test_unusable_proxy_of_the_environment_is_named(
-    proxy: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    proxy: str, names: list[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that cannot be used is a clear error before anything is sent."""
-    monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(ValueError, match=r"HTTP_PROXY (must be|is a SOCKS)"):
+    """A proxy that cannot be used is a clear error before anything is sent.
+
+    The variable that is named is the one that counts.
+    """
+    for name in names:
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(ValueError, match=rf"{names[0]} (must be|is a SOCKS)"):
         call(sandbox)
 
 

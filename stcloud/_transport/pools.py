@@ -174,8 +174,8 @@ class Pools:
         if not proxy or is_bypassed(parts.hostname or "", parts.port, proxies.get("no", "")):
             return None
         proxy = proxy if "://" in proxy else f"http://{proxy}"
-        name = f"{scheme.upper()}_PROXY"
-        return _validators.proxy_url(name, proxy)
+        name = f"{scheme}_proxy"  # counts before the one in capitals
+        return _validators.proxy_url(name if os.environ.get(name) else name.upper(), proxy)
 
     def _tls_settings(self) -> dict[str, Any]:
         configuration = self._configuration
@@ -197,7 +197,10 @@ class Pools:
             raise ValueError("key_file needs cert_file: the certificate of that key")
         if certificate is not None:  # an empty password, so that nobody is asked for one
             load = partial(context.load_cert_chain, certificate, key, password="")
-            _load_pem("cert_file", certificate, load)
+            if key is None:
+                _load_pem("cert_file", certificate, load)
+            else:  # OpenSSL does not say which of the two it is
+                _load_pem("cert_file or key_file", f"{certificate} or {key}", load)
         return context
 
 

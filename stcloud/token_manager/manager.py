@@ -367,9 +367,11 @@ class _ManagerCall:
         in_use = self.read().of_kind("named", "next")
         listed = next((token for token in in_use if token.id == successor.id), None)
         if listed is None:
-            problem = f"token {successor.id}, the next {self._name!r}, was removed meanwhile"
-            raise MissingTokenException(f"{problem}: publish another with rotate()")
-        rules.require_enabled(listed, "enable it, or publish another with rotate()")
+            problem = (
+                f"token {successor.id}, the next {self._name!r}, was removed or renamed meanwhile"
+            )
+            raise MissingTokenException(f"{problem}: call the same rotate() again")
+        rules.require_enabled(listed, "enable it, or call the same rotate() again")
         old = names.OLD.format(self._name, listed.id, self._after(overlap))
         for token in in_use:  # no newer one: another call may have published that
             if id_of(token) < id_of(listed):

@@ -239,8 +239,15 @@ def test_files_that_are_being_renewed_are_waited_for(
     with closing(api.api_client):
         assert api.get_app_tokens1(secure.app_id).success
         ca_file.write_text("")
-        assert api.get_app_tokens1(secure.app_id).success
-        assert "the files that were read before stay in use" in caplog.text
+        client = api.api_client
+        for renew in (lambda: None, client.close, client.rest_client.reset_pools):
+            renew()
+            caplog.clear()
+            raw: Any = api.get_app_tokens1(secure.app_id, _preload_content=False)
+            raw.release_conn()
+            assert raw.status == 200
+            assert api.get_app_tokens1(secure.app_id).success
+            assert caplog.text.count("the files that were read before stay in use") == 2
         authority.cert_pem.write_to_path(ca_file)
         caplog.clear()
         assert api.get_app_tokens1(secure.app_id).success

@@ -67,6 +67,7 @@ class Pools:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._routes: dict[tuple[_Place, _Settings, _Settings], Route] = {}
+        self._tls: tuple[_Settings, _Settings, dict[str, Any]] | None = None
         self._process = os.getpid()
 
     def reset(self) -> None:
@@ -94,42 +95,49 @@ class Pools:
         return route or self._change_route(place, settings, files)
 
     def _change_route(self, place: _Place, settings: _Settings, files: _Settings) -> Route:
-        """Return a new route, which replaces the others of its place.
-
-        While files are being renewed, they may not fit each other: then the route whose files did
-        remains.
-        """
-        new, routes = (place, settings, files), self._routes
-        former = {key: route for key, route in routes.copy().items() if key[0] == place}
-        try:
-            route = self._new_route(*place[:2])
-        except ValueError as error:
-            for key, route in former.items():
-                if key[1] == settings:
-                    logger.warning("%s; the files that were read before stay in use", error)
-                    return route
-            raise
-        route = routes.setdefault(new, route)  # another thread may have been quicker
-        for key in former.keys() - {new}:
-            routes.pop(key, None)
+        """Return the route by these settings and files; it replaces the others of its place."""
+        host, raw, _ = place
+        proxy = self._proxy(host)
+        files, tls = self._read_tls(settings, files, host, proxy)
+        key, routes = (place, settings, files), self._routes
+        route = routes.get(key)
+        if route is None:  # another thread may be quicker
+            route = routes.setdefault(key, self._new_route(host, raw, proxy, tls))
+        for other in routes.copy():
+            if other[0] == place and other != key:
+                routes.pop(other, None)
         return route
 
-    def _new_route(self, host: str, raw: bool) -> Route:
+    def _read_tls(
+        self, settings: _Settings, files: _Settings, host: str, proxy: str | None
+    ) -> tuple[_Settings, dict[str, Any]]:
+        """Return what urllib3 needs for TLS, and the state of the files that it was read from.
+
+        While files are being renewed, they may not fit each other: then what was read before
+        remains, also for new connections.
+        """
+        source, known = (settings, host, proxy), self._tls
+        if known is not None and known[:2] == (source, files):
+            return known[1:]
+        try:
+            tls = self._tls_settings(host, proxy)
+        except ValueError as error:
+            if known is None or known[0] != source:
+                raise
+            logger.warning("%s; the files that were read before stay in use", error)
+            return known[1:]
+        self._tls = source, files, tls
+        return files, tls
+
+    def _new_route(self, host: str, raw: bool, proxy: str | None, tls: dict[str, Any]) -> Route:
         configuration = self._configuration
-        secure = host.startswith("https:")
-        proxy = self._proxy(host)
-        settings = self._tls_settings() if secure else {}
-        settings["maxsize"] = configuration.connection_pool_maxsize
+        settings = tls | {"maxsize": configuration.connection_pool_maxsize}
         # Wait for a connection, rather than open one and throw it away; but the slot of one
         # that a caller keeps would never come back.
         settings["block"] = not raw
         if proxy is None:
             manager = urllib3.PoolManager(**settings)
         else:
-            if proxy.startswith("https:"):
-                context = self._tls_settings()["ssl_context"]
-                settings["proxy_ssl_context"] = context
-                settings.setdefault("ssl_context", context)  # older urllib3 takes it for http
             manager = urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **settings)
         pool = manager.connection_from_url(host)
         slots = ConnectionQueue(configuration.connection_pool_maxsize)
@@ -138,7 +146,7 @@ class Pools:
         if pool.ConnectionCls in kind.__mro__:  # a recording tool's stays
             pool.ConnectionCls = cast("Any", kind)
             pool.conn_kw.update(idle_timeout=configuration.idle_timeout, siblings=ref(slots))
-        forwarded = proxy is not None and not secure
+        forwarded = proxy is not None and not host.startswith("https:")
         return Route(pool, slots, host if forwarded else urlsplit(host).path, host)
 
     def _files(self) -> tuple[object, ...]:
@@ -177,10 +185,16 @@ class Pools:
         name = f"{scheme}_proxy"  # counts before the one in capitals
         return _validators.proxy_url(name if os.environ.get(name) else name.upper(), proxy)
 
-    def _tls_settings(self) -> dict[str, Any]:
-        configuration = self._configuration
-        context = configuration.ssl_context or self._new_context()
-        return {"ssl_context": context, "assert_hostname": configuration.assert_hostname}
+    def _tls_settings(self, host: str, proxy: str | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        if host.startswith("https:"):
+            settings["ssl_context"] = self._configuration.ssl_context or self._new_context()
+            settings["assert_hostname"] = self._configuration.assert_hostname
+        if proxy is not None and proxy.startswith("https:"):
+            context = self._configuration.ssl_context or self._new_context()
+            settings["proxy_ssl_context"] = context
+            settings.setdefault("ssl_context", context)  # older urllib3 takes it for http
+        return settings
 
     def _new_context(self) -> ssl.SSLContext:
         configuration = self._configuration

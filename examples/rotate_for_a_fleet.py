@@ -4,8 +4,9 @@ The agents read their token from one of two files, again every so often, and a r
 At random a publication fails between the first file and the second: one half of the fleet has the
 new token, and the other the old one, until the next call publishes the same token again.
 The receiver of their lines takes one only if its token is enabled at that moment. A replaced token
-stays enabled for the overlap, which is longer than the agents take to reload, so no line is
-refused. With --overlap 0 some are. The exit code is 0 if lines were shipped, and none was refused.
+stays enabled for the overlap, which is longer than the agents take to reload: no line is refused,
+as long as the machine keeps up. With --overlap 0 some are. The exit code is 0 if lines were
+shipped, and none was refused.
 
 All of this runs on a local sandbox.
 """
@@ -13,8 +14,10 @@ All of this runs on a local sandbox.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -62,11 +65,19 @@ def main() -> int:
     add("--overlap", type=float, default=1, help="seconds; %(default)s by default")
     add("--reload", type=float, default=0.4, help="seconds at most; %(default)s by default")
     add("--seed", type=int, default=time.time_ns() % 10_000, help="of the faults; by chance")
+    options = parser.parse_args()
+    if options.agents < 1 or options.rotations < 0:
+        parser.error("--agents must be at least 1, and --rotations not negative")
+    if not (0 <= options.overlap <= 60 and 0 <= options.reload <= 600):
+        parser.error("--overlap must be from 0 to 60, and --reload from 0 to 600")
     try:
-        return run(parser.parse_args())
+        return run(options)
     except KeyboardInterrupt:
         print("\nStopped.")  # below what the terminal shows of Ctrl-C
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # nobody reads on
 
 
 def run(options: argparse.Namespace) -> int:
@@ -152,7 +163,9 @@ def listed(api: stcloud.TokensApiControllerApi, app_id: int) -> list[stcloud.Tok
 def connected(
     sandbox: Sandbox, **settings: Any
 ) -> Generator[stcloud.TokensApiControllerApi, None, None]:
-    configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key, **settings)
+    configuration = stcloud.Configuration(  # whatever proxy the environment names
+        host=sandbox.url, api_key=sandbox.api_key, trust_env=False, **settings
+    )
     with stcloud.ApiClient(configuration) as client:
         yield stcloud.TokensApiControllerApi(client)
 
@@ -288,5 +301,12 @@ class View:
         self.height = len(lines)
 
 
+def interrupt(*_: object) -> None:
+    """End by the first Ctrl-C; another one would cut off the clean-up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupt)
     sys.exit(main())

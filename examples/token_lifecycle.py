@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -34,6 +35,11 @@ def main() -> str | None:
         return str(error)  # it says what to install
     except (stcloud.ApiException, ValueError, LookupError) as error:
         return f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        return "Stopped."
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "Nobody reads the output."
     return None
 
 
@@ -111,8 +117,15 @@ def show(tokens: Sequence[stcloud.TokenDto]) -> None:
 
 def cells(token: stcloud.TokenDto) -> tuple[str, ...]:
     secret = f"****{token.token[-4:]}" if token.token else ""
-    return str(token.id), token.name or "", str(token.enabled), str(token.readable), secret
+    return str(token.id), ascii(token.name), str(token.enabled), str(token.readable), secret
+
+
+def interrupt(*_: object) -> None:
+    """End by the first Ctrl-C; another one would leave the token."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupt)
     sys.exit(main())

@@ -70,6 +70,12 @@ def header_text(name: str, value: object) -> str:
     raise ValueError(f"{name} must be printable ASCII, without spaces or line breaks at its ends")
 
 
+def optional_header_text(name: str, value: object) -> str:
+    """The same, or the empty text for None and for what is empty."""
+    is_none = value is None or (isinstance(value, (str, bytes)) and not value)
+    return "" if is_none else header_text(name, value)
+
+
 def _decoded(value: bytes) -> str:
     from six import ensure_str  # needed only where a secret store gives bytes
 

@@ -112,7 +112,7 @@ class ApiClient:
 
         Raises:
             ValueError: name or value cannot stand in a header.
-            TypeError: one of them is not a str.
+            TypeError: one of them is not a str or bytes.
         """
         _validators.header_name("header_name", header_name)
         for name in list(self.default_headers.data):
@@ -160,7 +160,7 @@ class ApiClient:
             _return_http_data_only: return the data alone.
             collection_formats: formats of lists, which this API does not have: None or
                 empty.
-            _preload_content: False returns urllib3's response, unread.
+            _preload_content: if False, the data is urllib3's response, unread.
             _request_timeout: seconds for the complete call, or a pair: seconds to connect and
                 for each wait for the server.
 

@@ -65,7 +65,7 @@ class HeaderDict(UserDict[str, str]):
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
         name = _validators.header_name(f"a name in {self.owner}", name)
         place = f"{self.owner}[{name!r}]"
-        self.data[name] = _validators.header_text(place, value) if value else ""
+        self.data[name] = _validators.optional_header_text(place, value)
 
     if not TYPE_CHECKING:  # a type checker takes the base class's
         setdefault = hides_variables(UserDict.setdefault)
@@ -286,7 +286,8 @@ class Configuration(Settings):
     What is not passed, or None, comes from the configuration of :meth:`set_default` if there is
     one, else from the environment (``SEMATEXT_API_KEY``; ``SEMATEXT_HOST``, before
     ``SEMATEXT_REGION``), else it is the default. What is not allowed raises ValueError or
-    TypeError at once. Neither an error nor ``repr`` shows a secret.
+    TypeError at once, a mistyped attribute AttributeError. Neither an error nor ``repr`` shows a
+    secret.
     """
 
     region: Region = Region(_region, default=None)

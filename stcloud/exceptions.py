@@ -38,7 +38,7 @@ class ApiException(Exception):
     Attributes:
         status: the HTTP status, 0 where no complete response came.
         reason: the status line's text, or what went wrong.
-        body: the response's body as text, None without one.
+        body: the response's body as text, which may be empty; None without a response.
         headers: the response's headers, case-insensitive, None without a response.
         errors: the service's own reasons, often empty.
         message: the service's own message, or what is wrong with the response.

@@ -343,6 +343,20 @@ def test_header_without_a_text_is_none(
     assert not {"X-A", "X-B"} & {name for name, _ in httpserver.log[-1][0].headers}
 
 
+@pytest.mark.parametrize("value", [0, False, [], {}, 1])
+def test_header_whose_value_is_no_text_is_a_type_error(
+    value: Any, client: stcloud.ApiClient
+) -> None:
+    """What is false is no absent value: None and the empty text are."""
+    for give in (
+        lambda: client.set_default_header("X-A", value),
+        lambda: client.configuration.api_key.update(Authorization=value),
+        lambda: client.call_api("/x", "GET", header_params={"X-A": value}),
+    ):
+        with pytest.raises(TypeError, match="must be str or bytes, not"):
+            give()
+
+
 def test_header_name_that_is_no_text_is_a_type_error(client: stcloud.ApiClient) -> None:
     """Before anything else is done with it."""
     name: Any = 5

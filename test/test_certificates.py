@@ -5,7 +5,7 @@ import os
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -240,8 +240,9 @@ def test_files_that_are_being_renewed_are_waited_for(
         assert api.get_app_tokens1(secure.app_id).success
         ca_file.write_text("")
         client = api.api_client
-        for renew in (lambda: None, client.close, client.rest_client.reset_pools):
-            renew()
+        ways: list[Callable[[], object]] = [str, client.close, client.rest_client.reset_pools]
+        for forget in ways:
+            forget()
             caplog.clear()
             raw: Any = api.get_app_tokens1(secure.app_id, _preload_content=False)
             raw.release_conn()

@@ -2,15 +2,17 @@
 
 import re
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import stcloud
-from stcloud.sandbox import Sandbox
+from stcloud.sandbox import Fault, Sandbox
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "token_lifecycle.py"
@@ -63,7 +65,27 @@ def test_its_token_is_deleted_when_nobody_reads_on(account: Sandbox) -> None:
         while not program.stdout.readline().startswith(b"2."):
             pass
         program.stdout.close()
-        assert b"BrokenPipeError" in program.stderr.read()
+        assert program.stderr.read() == b"Nobody reads the output.\n"
+    assert account.tokens() == []
+
+
+def wait_for_fault(sandbox: Sandbox) -> None:
+    while sandbox.pending_faults:
+        time.sleep(0.01)
+
+
+def test_its_token_is_deleted_after_ctrl_c(account: Sandbox) -> None:
+    """Also if another one comes while it is deleted."""
+    command = [sys.executable, "-u", str(EXAMPLE), "--app-id", str(account.app_id)]
+    account.fail_next("update_app_token", Fault.hang(30))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        wait_for_fault(account)
+        account.fail_next("get_app_tokens1", Fault.hang(0.5))
+        program.send_signal(signal.SIGINT)
+        wait_for_fault(account)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
+    assert (program.returncode, errors) == (1, b"Stopped.\n")
     assert account.tokens() == []
 
 

@@ -3,9 +3,11 @@
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,41 @@ def test_ctrl_c_ends_it_cleanly(
     assert threading.active_count() == before
     output, errors = capsys.readouterr()
     assert (output.splitlines()[-1], errors) == ("Stopped.", "")
+
+
+def test_ctrl_c_may_come_again() -> None:
+    """As from a terminal and from a parent: another one does not cut off the clean-up."""
+    command = [*COMMAND, "--rotations", "1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        while b"publish" not in program.stdout.readline():
+            pass
+        for _ in range(100):  # while it cleans up, too
+            program.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+        try:
+            output, errors = program.communicate(timeout=30)
+        finally:
+            program.kill()
+    assert (program.returncode, errors) == (130, b"")
+    assert output.endswith(b"Stopped.\n")
+
+
+def test_nobody_reads_on() -> None:
+    """As with `| head`."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.readline()
+        program.stdout.close()
+        assert program.stderr.read() == b""
+    assert program.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "argument", ["--agents=0", "--rotations=-1", "--overlap=-1", "--overlap=nan", "--reload=inf"]
+)
+def test_senseless_arguments_are_refused(argument: str) -> None:
+    result = run(argument)
+    assert result.returncode == 2
+    assert f"error: {argument.partition('=')[0]}" in result.stderr or " and --" in result.stderr

@@ -131,7 +131,7 @@ class Pools:
 
     def _new_route(self, host: str, raw: bool, proxy: str | None, tls: dict[str, Any]) -> Route:
         configuration = self._configuration
-        settings = tls | {"maxsize": configuration.connection_pool_maxsize}
+        settings: dict[str, Any] = tls | {"maxsize": configuration.connection_pool_maxsize}
         # Wait for a connection, rather than open one and throw it away; but the slot of one
         # that a caller keeps would never come back.
         settings["block"] = not raw

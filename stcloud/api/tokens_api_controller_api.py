@@ -34,7 +34,7 @@ class TokensApiControllerApi:
     Every method takes these options by keyword:
 
     - ``async_req=True``: return a result to wait for, with ``get(timeout)``.
-    - ``_preload_content=False``: return the raw urllib3 response, unread.
+    - ``_preload_content=False``: the data is the raw urllib3 response, unread.
     - ``_request_timeout``: seconds for the complete call, or a pair: seconds to connect and for
       each wait for the server.
     - ``_return_http_data_only=True``: for the methods ``..._with_http_info``, return data alone.

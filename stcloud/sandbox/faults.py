@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import socket
 import struct
@@ -90,10 +91,11 @@ class Fault:
         empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
         _require("headers", headers, Mapping, NoneType)
         fields = tuple((headers or {}).items())
-        if not all(
-            f"{name}{text}".isascii() and f"{name}{text}".isprintable() for name, text in fields
-        ):
-            raise ValueError("headers must be printable ASCII")
+        for name, text in fields:
+            if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):  # RFC 9110, section 5.1
+                raise ValueError(f"headers must have names of HTTP, not {name!r}")
+            if not (text.isascii() and text.isprintable()):
+                raise ValueError("headers must be printable ASCII")
         return cls("response", committed, 0, status, b"" if empty else None, fields)
 
     @classmethod

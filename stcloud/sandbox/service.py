@@ -161,7 +161,7 @@ class Sandbox:
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """The last 10,000 requests since the start or ``reset()``, the oldest first."""
+        """The last 10,000 readable requests since the start or ``reset()``, the oldest first."""
         return list(self._running[2].requests)
 
     def tokens(self, app_id: int | None = None) -> list[dict[str, Any]]:

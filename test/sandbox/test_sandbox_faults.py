@@ -314,9 +314,12 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
             of_a_wait("1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="headers must be Mapping, not str"):
         Fault.status(503, "Retry-After: 1")  # type: ignore[arg-type]
-    for wrong in ({"X": "two\nlines"}, {"\u00fc": "x"}):
+    for text in ("two\nlines", "\u00fc"):
         with pytest.raises(ValueError, match="headers must be printable ASCII"):
-            Fault.status(503, wrong)
+            Fault.status(503, {"X": text})
+    for name in ("", "A B", "A:", "\u00fc", "A\n"):
+        with pytest.raises(ValueError, match="headers must have names of HTTP, not"):
+            Fault.status(503, {name: "x"})
     with pytest.raises(TypeError, match="times must be int, not str"):
         sandbox.fail_next(None, Fault.reset(), times="2")  # type: ignore[arg-type]
     assert sandbox.pending_faults == 0

@@ -90,7 +90,8 @@ def _exception(kind: type[ApiException], response: RawResponse, content: bytes) 
     message = message or _describe_page(response, content)
     if 300 <= response.status < 400 and "Location" in response.headers:
         redirect = f"the redirect to {response.headers['Location']} is not followed"
-        message = f"{message}; {redirect}" if message else redirect
+        is_known = message is None or any(error.message == message for error in errors)
+        message = redirect if is_known else f"{message}; {redirect}"
     return kind(
         response.status,
         response.reason,

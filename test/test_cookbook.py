@@ -26,6 +26,7 @@ import urllib3
 import yaml
 from markdown_it import MarkdownIt
 from pytest_httpserver import HTTPServer
+from scripted_server import unused_address
 from werkzeug import Request, Response
 
 import stcloud
@@ -581,21 +582,29 @@ def test_one_rotation_at_a_time(run: Run, folder: Path, sandbox: Sandbox) -> Non
     assert sandbox.requests == []
 
 
-def test_metrics(run: Run) -> None:
-    """metrics.py counts calls and steps."""
-    program = """
+def test_metrics(run: Run, httpserver: HTTPServer) -> None:
+    """metrics.py counts calls and steps, and pushes them; a gateway that is down fails nothing."""
+    httpserver.expect_request("/metrics/job/rotate-tokens").respond_with_data("")
+    gateway = f"127.0.0.1:{httpserver.port}"
+    program = f"""
 import metrics, prometheus_client, stcloud
 metrics.count_calls()
 with stcloud.ApiClient() as client:
     api = stcloud.TokensApiControllerApi(client)
     observer = lambda event: 1 / 0  # whose failure is logged, and is no step
     stcloud.TokenManager(api, 789, observer=observer).ensure("shipper")
+metrics.push({gateway!r})
+metrics.push({unused_address()!r})
 print(prometheus_client.generate_latest().decode())
 """
-    lines = run("-c", program).stdout.splitlines()
+    done = run("-c", program)
+    lines = done.stdout.splitlines()
     assert 'stcloud_calls_total{operation="create_app_token",status="200"} 1.0' in lines
     assert 'stcloud_call_seconds_count{operation="update_app_token"} 1.0' in lines
     assert 'stcloud_manager_steps_total{outcome="done",step="promote"} 1.0' in lines
+    ((pushed, _),) = httpserver.log
+    assert b'stcloud_manager_steps_total{outcome="done",step="promote"} 1.0' in pushed.data
+    assert "no metrics at 127.0.0.1:" in done.stderr
 
 
 def test_traces(run: Run) -> None:

@@ -183,6 +183,8 @@ def test_location_is_named_beside_a_message(remote: Api, respond: Callable[..., 
     """What the service says of a redirect does not hide where to."""
     respond('{"message": "moved"}', 302, Location="/elsewhere")
     assert failure(remote).message == "moved; the redirect to /elsewhere is not followed"
+    respond('{"message": "moved", "errors": [{"message": "moved"}]}', 302, Location="/elsewhere")
+    assert str(failure(remote)) == "(302) FOUND: moved; the redirect to /elsewhere is not followed"
 
 
 def test_location_elsewhere_is_no_redirect(remote: Api, respond: Callable[..., None]) -> None:

@@ -71,13 +71,16 @@ def main() -> int:
     if not (0 <= options.overlap <= 60 and 0 <= options.reload <= 600):
         parser.error("--overlap must be from 0 to 60, and --reload from 0 to 600")
     try:
-        return run(options)
-    except KeyboardInterrupt:
-        print("\nStopped.")  # below what the terminal shows of Ctrl-C
-        return 130
-    except BrokenPipeError:
+        try:
+            status = run(options)
+        except KeyboardInterrupt:
+            print("\nStopped.")  # below what the terminal shows of Ctrl-C
+            status = 130
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1  # nobody reads on
+        return 1
+    return status
 
 
 def run(options: argparse.Namespace) -> int:
@@ -308,5 +311,6 @@ def interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
+        signal.signal(signal.SIGINT, interrupt)
     sys.exit(main())

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 import stcloud
 
+PATIENCE = 10  # seconds for each call of the clean-up, which Ctrl-C does not cut off
+
 
 def main() -> str | None:
     """Run on the service or on the sandbox, and return what went wrong, if anything."""
@@ -31,6 +33,7 @@ def main() -> str | None:
             return "SEMATEXT_API_KEY is set: say with --app-id which app to work on"
         else:
             run(stcloud.Configuration(), app_id)
+        sys.stdout.flush()
     except ModuleNotFoundError as error:
         return str(error)  # it says what to install
     except (stcloud.ApiException, ValueError, LookupError) as error:
@@ -78,7 +81,7 @@ class Lifecycle:
             self.change(self.own_id())
         finally:
             for token in self.own():
-                self.api.delete_app_token1(self.app_id, str(token.id))
+                self.api.delete_app_token1(self.app_id, str(token.id), _request_timeout=PATIENCE)
                 self.step("5. Delete it", "DELETE", f"/{token.id}")  # printing may fail, too
                 show(self.tokens())
 
@@ -91,7 +94,7 @@ class Lifecycle:
         show(self.own())
 
     def tokens(self) -> list[stcloud.TokenDto]:
-        return self.api.get_app_tokens1(self.app_id).tokens
+        return self.api.get_app_tokens1(self.app_id, _request_timeout=PATIENCE).tokens
 
     def own(self) -> list[stcloud.TokenDto]:
         """Find our token by its name: the response with its id may be empty, or get lost."""
@@ -127,5 +130,6 @@ def interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
+        signal.signal(signal.SIGINT, interrupt)
     sys.exit(main())

@@ -286,7 +286,7 @@ def method(name: str, value: object) -> str:
     verb = text(name, value)
     if verb.isascii() and verb.isalpha():
         return verb.upper()
-    raise ValueError(f"{name} must be an HTTP method, not {verb[:40]!r}")
+    raise ValueError(f"{name} must be an HTTP method, not {mask_uuids(verb[:40])!r}")
 
 
 def empty(name: str, value: object) -> None:

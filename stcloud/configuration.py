@@ -27,7 +27,7 @@ from typing import (
 )
 
 from stcloud import _validators
-from stcloud._redaction import hides_variables
+from stcloud._redaction import hides_variables, mask_uuids
 from stcloud.logs import logger
 from stcloud.retry import RetryPolicy
 from stcloud.version import __version__
@@ -64,7 +64,7 @@ class HeaderDict(UserDict[str, str]):
     @hides_variables
     def __setitem__(self, name: str, value: str | bytes | None) -> None:
         name = _validators.header_name(f"a name in {self.owner}", name)
-        place = f"{self.owner}[{name!r}]"
+        place = f"{self.owner}[{mask_uuids(name)!r}]"
         self.data[name] = _validators.optional_header_text(place, value)
 
     if not TYPE_CHECKING:  # a type checker takes the base class's
@@ -213,7 +213,7 @@ def _no_setting(name: str) -> str:
 
     nearest = _OTHER_NAMES.get(name) or "".join(get_close_matches(name, _SETTINGS, 1))
     hint = f"did you mean {nearest!r}?" if nearest else "help(stcloud.Configuration) lists them"
-    return f"Configuration has no setting {name!r}; {hint}"
+    return f"Configuration has no setting {mask_uuids(name)!r}; {hint}"
 
 
 def _region(name: str, value: object) -> str:

@@ -173,7 +173,10 @@ class TokenManagerException(Exception):
     """The app's tokens are in an unexpected state for a :class:`~stcloud.TokenManager`."""
 
     def __str__(self) -> str:
-        return mask_uuids(str(self.args[0]) if self.args else "")
+        return mask_uuids(super().__str__())
+
+    def __repr__(self) -> str:
+        return mask_uuids(super().__repr__())
 
 
 class MissingTokenException(TokenManagerException):
@@ -192,6 +195,9 @@ class TokenDriftException(TokenManagerException):
         super().__init__(text, wanted, found)
         self.wanted: dict[str, bool] = wanted
         self.found: dict[str, Any] = found
+
+    def __str__(self) -> str:
+        return mask_uuids(self.args[0])
 
 
 def _forget_causes(error: BaseException) -> None:

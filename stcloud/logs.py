@@ -16,19 +16,6 @@ logger: Final = logging.getLogger("stcloud")
 logger.addHandler(logging.NullHandler())
 
 
-def _mask_record(record: logging.LogRecord) -> bool:
-    """Mask what looks like a secret in a record's arguments and own fields."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(mask_uuids(x) if isinstance(x, str) else x for x in record.args)
-    for name, value in vars(record).items():
-        if name.startswith("stcloud_") and isinstance(value, str):
-            setattr(record, name, mask_uuids(value))
-    return True
-
-
-logger.addFilter(_mask_record)
-
-
 class CallLog:
     """Logs one call when it ends, in one line with the fields ``stcloud_...``.
 
@@ -59,18 +46,19 @@ class CallLog:
     ) -> None:
         if not logger.isEnabledFor(logging.INFO):
             return
+        operation = mask_uuids(self._operation)
         seconds = time.monotonic() - self._started
         failure = kind and kind.__name__
         logger.info(
             "%s%s: %s after %.3f s, attempts: %d%s",
-            self._operation,
+            operation,
             "".join(f" {name}={number}" for name, number in self._ids.items()),
             " ".join(str(part) for part in (self.status, failure) if part),
             seconds,
             self.attempts,
             self.note and f", {self.note}",
             extra={
-                "stcloud_operation": self._operation,
+                "stcloud_operation": operation,
                 "stcloud_app_id": self._ids.get("app_id"),
                 "stcloud_token_id": self._ids.get("token_id"),
                 "stcloud_status": self.status,
@@ -99,7 +87,7 @@ class AttemptLog:
             logger.debug(
                 "%s %s: %s after %.3f s, attempt %d, %d bytes",
                 self._method,
-                self._path.partition("?")[0],
+                mask_uuids(self._path.partition("?")[0]),
                 result,
                 time.monotonic() - self._started,
                 self._number,

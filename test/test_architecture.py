@@ -59,6 +59,7 @@ MODULES: dict[str, set[str]] = {
     "token_manager.names": {"_validators"},
     "token_manager.rules": {"exceptions", "models", "token_manager.names"},
     "token_manager.manager": {
+        "_redaction",
         "_validators",
         "api",
         "exceptions",

@@ -16,6 +16,7 @@ import certifi
 import pytest
 import trustme
 from relay import Proxy
+from scripted_server import unused_address
 
 import stcloud
 from stcloud._transport.pools import Pools
@@ -257,6 +258,66 @@ def test_files_that_are_being_renewed_are_waited_for(
         with pytest.raises(ValueError, match="names no readable PEM file"):
             api.get_app_tokens1(secure.app_id)  # other settings have read nothing yet
     assert not caplog.text
+
+
+def test_files_that_were_read_stay_in_use_for_each_host(
+    secure: Sandbox, ca_file: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever was called last; but not for a proxy that was not there before."""
+    with Sandbox(ssl_context=server_context(authority)) as other:
+        api = connected(secure, ssl_ca_cert=str(ca_file))
+        configuration = api.api_client.configuration
+        with closing(api.api_client):
+            for renewing in (False, True):
+                for sandbox in (secure, other, secure):
+                    configuration.host = sandbox.url
+                    configuration.api_key["Authorization"] = sandbox.api_key
+                    assert api.get_app_tokens1(sandbox.app_id).success
+                if not renewing:
+                    ca_file.write_text("")
+            monkeypatch.setenv("HTTPS_PROXY", f"https://{unused_address()}")
+            api.api_client.close()
+            with pytest.raises(ValueError, match="names no readable PEM file"):
+                api.get_app_tokens1(secure.app_id)
+
+
+def test_files_that_nothing_has_read_are_in_use_nowhere(
+    secure: Sandbox, sandbox: Sandbox, ca_file: Path
+) -> None:
+    """A host without TLS has read none."""
+    api = connected(sandbox, ssl_ca_cert=str(ca_file))
+    with closing(api.api_client):
+        assert api.get_app_tokens1(sandbox.app_id).success
+        ca_file.write_text("")
+        api.api_client.configuration.host = secure.url
+        with pytest.raises(ValueError, match="names no readable PEM file"):
+            api.get_app_tokens1(secure.app_id)
+
+
+def test_a_route_replaces_the_one_before_it(sandbox: Sandbox) -> None:
+    """Whatever the settings were: pools do not pile up."""
+    api = connected(sandbox)
+    with closing(api.api_client):
+        for size in range(1, 6):
+            api.api_client.configuration.connection_pool_maxsize = size
+            assert api.get_app_tokens1(sandbox.app_id).success
+        assert len(api.api_client.rest_client._pools._routes) == 1
+
+
+def test_authority_of_a_proxy_is_read_again(
+    sandbox: Sandbox, ca_file: Path, authority: trustme.CA
+) -> None:
+    """Also where the host is plain http: at the next connection after close()."""
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    with closing(Proxy(server_context(authority))) as proxy:
+        settings = {"proxy": f"https://{proxy.address}", "ssl_ca_cert": str(ca_file)}
+        api = connected(sandbox, retries=0, **settings)
+        with closing(api.api_client):
+            with pytest.raises(stcloud.ConnectionException, match="CERTIFICATE_VERIFY_FAILED"):
+                api.get_app_tokens1(sandbox.app_id)
+            authority.cert_pem.write_to_path(str(ca_file))
+            api.api_client.close()
+            assert api.get_app_tokens1(sandbox.app_id).success
 
 
 def test_lack_of_descriptors_is_no_fault_of_a_file(

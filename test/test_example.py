@@ -69,6 +69,30 @@ def test_its_token_is_deleted_when_nobody_reads_on(account: Sandbox) -> None:
     assert account.tokens() == []
 
 
+def test_nobody_reads(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `| true`: what was printed comes out at the end."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "")
+    command = [sys.executable, str(EXAMPLE), "--app-id", str(account.app_id)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        assert program.stderr.read() == b"Nobody reads the output.\n"
+    assert program.returncode == 1
+    assert account.tokens() == []
+
+
+def test_names_beyond_the_terminals_characters(
+    account: Sandbox, api: stcloud.TokensApiControllerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's token has such a name."""
+    api.create_app_token({"name": "\u00fcber\nall"}, account.app_id)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = run("--app-id", str(account.app_id))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "1001  '\\xfcber\\nall'" in result.stdout
+
+
 def wait_for_fault(sandbox: Sandbox) -> None:
     while sandbox.pending_faults:
         time.sleep(0.01)

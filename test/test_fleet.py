@@ -31,8 +31,9 @@ def counts(output: str) -> list[int]:
     return [int(count) for count in re.findall(r"\d+", output.splitlines()[-1])]
 
 
-def test_nothing_is_refused_during_a_rotation() -> None:
-    """Though the service fails; no secret is shown."""
+def test_nothing_is_refused_during_a_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the service fails; no secret is shown, and no proxy is asked."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     result = run("--overlap", "2")
     assert (result.returncode, result.stderr) == (0, "")
     faults, shipped, refused = counts(result.stdout)
@@ -130,9 +131,25 @@ def test_ctrl_c_may_come_again() -> None:
     assert output.endswith(b"Stopped.\n")
 
 
-def test_nobody_reads_on() -> None:
-    """As with `| head`."""
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+def test_ctrl_c_stays_ignored() -> None:
+    """As by a shell that runs it in the background."""
+    ignoring = "trap '' INT; exec \"$@\""
+    command = ["sh", "-c", ignoring, "sh", *COMMAND, "--rotations", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        while b"publish" not in program.stdout.readline():
+            pass
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=30)
+    assert program.returncode == 0
+
+
+@pytest.mark.parametrize(("unbuffered", "rotations"), [("", "0"), ("", "2"), ("1", "2")])
+def test_nobody_reads_on(unbuffered: str, rotations: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `| head`: it ends without a traceback, wherever it meets that."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    command = [*COMMAND, "--rotations", rotations]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout is not None
         assert program.stderr is not None
         program.stdout.readline()

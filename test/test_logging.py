@@ -359,6 +359,10 @@ def test_value_instead_of_a_name_is_masked(
     with pytest.raises(stcloud.MissingTokenException) as missing:
         manager.rotate(token, print)
     manager.ensure(token)
+    manager.rotate(token, lambda _: None)
+    api.update_app_token({"enabled": True}, sandbox.app_id, 1002)
+    manager.finish_rotations()  # warns of that
+    assert any(record.levelno == logging.WARNING for record in recorded.records)
     with pytest.raises(stcloud.TokenDriftException) as drift:
         manager.ensure(token, readable=True, writeable=False)
     misplaced: Any = {token: "shipper"}
@@ -371,9 +375,41 @@ def test_value_instead_of_a_name_is_masked(
 
 
 @pytest.mark.parametrize("setting", ["ssl_ca_cert", "cert_file", "key_file", "logger_file"])
-def test_key_instead_of_a_path_is_masked(sandbox: Sandbox, setting: str) -> None:
-    key = f"absent/{sandbox.api_key}"
+@pytest.mark.parametrize("place", ["absent/{}", "{}"])
+def test_key_instead_of_a_path_is_masked(
+    sandbox: Sandbox, setting: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    key = place.format(sandbox.api_key)
+    if place == "{}":  # a folder, which ssl_ca_cert may be
+        Path(f"{key}-" if setting == "ssl_ca_cert" else key).mkdir()
     misplaced: dict[str, Any] = {setting: key}
     with pytest.raises(ValueError, match=f"^{setting} must be .*{key[-4:]}") as raised:
         stcloud.Configuration(**misplaced)
     assert sandbox.api_key not in str(raised.value)
+
+
+def test_key_instead_of_other_texts_is_masked(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key, configuration = sandbox.api_key, stcloud.Configuration()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / key))
+    nowhere = stcloud.Configuration(host="https://127.0.0.1:9", api_key=key)
+    with stcloud.ApiClient(nowhere) as client:
+        for misplace in (
+            lambda: client.call_api("/x", "GET"),
+            lambda: client.call_api("/x", key),
+            lambda: client.set_default_header(key, "\n"),
+            lambda: configuration.api_key.update({key: "\n"}),
+            lambda: setattr(configuration, key, 1),
+        ):
+            with pytest.raises((ValueError, AttributeError), match=key[-4:]) as raised:
+                misplace()
+            assert key not in str(raised.value)
+    for error in (
+        stcloud.MissingTokenException(key),
+        stcloud.TokenDriftException(key, {}, {}),
+        stcloud.TokenManagerException("two", key),
+    ):
+        assert key not in f"{error} {error!r}"
+        assert key[-4:] in str(error)

@@ -19,6 +19,7 @@ from certifi import where
 from urllib3.util import create_urllib3_context, parse_url
 
 from stcloud import _validators
+from stcloud._redaction import mask_uuids
 from stcloud._transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
 from stcloud._transport.slots import ConnectionQueue
 from stcloud.configuration import Configuration
@@ -42,6 +43,7 @@ _connection_settings = attrgetter(
 
 _Settings: TypeAlias = tuple[object, ...]
 _Place: TypeAlias = tuple[str, bool, object]
+_Source: TypeAlias = tuple[_Settings, str, str | None]
 
 
 class Route:
@@ -67,7 +69,7 @@ class Pools:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._routes: dict[tuple[_Place, _Settings, _Settings], Route] = {}
-        self._tls: tuple[_Settings, _Settings, dict[str, Any]] | None = None
+        self._tls: dict[_Source, tuple[_Settings, dict[str, Any]]] = {}  # read last
         self._process = os.getpid()
 
     def reset(self) -> None:
@@ -116,18 +118,17 @@ class Pools:
         While files are being renewed, they may not fit each other: then what was read before
         remains, also for new connections.
         """
-        source, known = (settings, host, proxy), self._tls
-        if known is not None and known[:2] == (source, files):
-            return known[1:]
+        source = settings, host, proxy
         try:
-            tls = self._tls_settings(host, proxy)
+            read = files, self._tls_settings(host, proxy)
         except ValueError as error:
-            if known is None or known[0] != source:
+            if source not in self._tls:
                 raise
             logger.warning("%s; the files that were read before stay in use", error)
-            return known[1:]
-        self._tls = source, files, tls
-        return files, tls
+            return self._tls[source]
+        others = {key: known for key, known in self._tls.items() if key[0] == settings}
+        self._tls = others | {source: read}
+        return read
 
     def _new_route(self, host: str, raw: bool, proxy: str | None, tls: dict[str, Any]) -> Route:
         configuration = self._configuration
@@ -246,6 +247,5 @@ def _load_pem(source: str, path: str, load: Callable[[], None]) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE) and not isinstance(error, ssl.SSLError):
             reason = f"no connection: {path}: {error.strerror}"
             raise ConnectionException(reason=reason, outcome=Outcome.NOT_SENT) from error
-        raise ValueError(
-            f"{source} names no readable PEM file of its kind: {path}: {error}"
-        ) from error
+        text = f"{source} names no readable PEM file of its kind: {path}: {error}"
+        raise ValueError(mask_uuids(text)) from error

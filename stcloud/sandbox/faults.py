@@ -92,6 +92,8 @@ class Fault:
         _require("headers", headers, Mapping, NoneType)
         fields = tuple((headers or {}).items())
         for name, text in fields:
+            _require("headers' names and values", name, str)
+            _require("headers' names and values", text, str)
             if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):  # RFC 9110, section 5.1
                 raise ValueError(f"headers must have names of HTTP, not {name!r}")
             if not (text.isascii() and text.isprintable()):

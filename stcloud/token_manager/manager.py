@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 from stcloud import _validators
+from stcloud._redaction import mask_uuids
 from stcloud.api import TokensApiControllerApi
 from stcloud.exceptions import (
     ApiException,
@@ -443,18 +444,20 @@ class _ManagerCall:
         event = Event(*subject, self._app.app_id, token_id, _fingerprint(token), attempts, outcome)
         if error is None:
             self.done.append(Step(step, token_id, self._app.now()))
-        extra = {f"stcloud_manager_{name}": value for name, value in event._asdict().items()}
-        logger.info("%s %r: %s of token %s: %s", *subject, token_id, outcome, extra=extra)
+        shown = event._replace(name=mask_uuids(self._name))
+        extra = {f"stcloud_manager_{name}": value for name, value in shown._asdict().items()}
+        logger.info("%s %r: %s of token %s: %s", *shown[:3], token_id, outcome, extra=extra)
         if self._app.observer is not None:
             try:
                 self._app.observer(event)
             except Exception:  # noqa: BLE001  # whatever a stranger's code raises
-                logger.exception("%s %r: the observer failed", *event[:2], extra=extra)
+                logger.exception("%s %r: the observer failed", *shown[:2], extra=extra)
 
     def warn(self, text: str) -> None:
         """Log what a person has to look at."""
-        extra = {"stcloud_manager_operation": self._operation, "stcloud_manager_name": self._name}
-        logger.warning("%s %r: %s", self._operation, self._name, text, extra=extra)
+        name = mask_uuids(self._name)
+        extra = {"stcloud_manager_operation": self._operation, "stcloud_manager_name": name}
+        logger.warning("%s %r: %s", self._operation, name, mask_uuids(text), extra=extra)
 
     def _after(self, delay: timedelta) -> datetime:
         """Return the moment after a delay in whole seconds; rounded up, unless it is now."""

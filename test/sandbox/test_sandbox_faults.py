@@ -314,6 +314,9 @@ def test_mistakes_are_told(sandbox: Sandbox) -> None:
             of_a_wait("1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="headers must be Mapping, not str"):
         Fault.status(503, "Retry-After: 1")  # type: ignore[arg-type]
+    for pair in ((5, "x"), (b"X", "x"), ("X", 1), ("X", None)):
+        with pytest.raises(TypeError, match="headers' names and values must be str, not"):
+            Fault.status(503, dict([pair]))  # type: ignore[list-item]
     for text in ("two\nlines", "\u00fc"):
         with pytest.raises(ValueError, match="headers must be printable ASCII"):
             Fault.status(503, {"X": text})

@@ -177,12 +177,14 @@ with Sandbox() as sandbox:
     configuration = stcloud.Configuration(host=sandbox.url, api_key=sandbox.api_key)
     api = stcloud.TokensApiControllerApi(stcloud.ApiClient(configuration))
     assert api.get_app_tokens1(789).success
+    end, closed = os.pipe()
     child = os.fork()
     if child == 0:
         sandbox.close()
+        os.write(closed, b"!")
         time.sleep(30)
         os._exit(0)
-    time.sleep(0.2)
+    assert os.read(end, 1) == b"!"
     with sandbox.refusing():
         pass
     assert api.get_app_tokens1(789).success

@@ -116,7 +116,7 @@ def path(
     """
     filled = _validators.text("resource_path", template)
     if "?" in template or "#" in template:
-        raise ValueError("resource_path must not have a query; give query_params")
+        raise ValueError("resource_path must not have a query or a fragment; give query_params")
     for name, value in _validators.pairs("path_params", parameters):
         text = quote(_parameter_text(f"path parameter {name!r}", value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(text.split("/")) or "?" in text or "#" in text:

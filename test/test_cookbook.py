@@ -578,7 +578,10 @@ def test_one_rotation_at_a_time(run: Run, folder: Path, sandbox: Sandbox) -> Non
     with (folder / "rotate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = run("rotate_nightly.py")
-    assert (done.returncode, done.stderr) == (1, "another run is active\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "rotate.lock is in use: another run, adopt.py or undo.py is active\n",
+    )
     assert sandbox.requests == []
 
 

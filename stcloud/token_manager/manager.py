@@ -131,7 +131,7 @@ class TokenManager:
         return _ManagerCall(self._app, "find", name).read().current
 
     def status(self) -> list[Rotation]:
-        """Return how far the rotation of every name is, also without one. Changes nothing.
+        """Return the state of every name, also of one that is not being rotated. Changes nothing.
 
         Raises:
             ApiException: the list could not be read.
